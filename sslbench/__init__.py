@@ -1,0 +1,3 @@
+"""sslbench: a benchmark suite that compares semi-supervised learning methods."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Methods: one file each. `base` has the two protocols."""

@@ -1,0 +1,176 @@
+"""What a method is: the two protocols, and what a loss is given.
+
+A *loss method* is a frozen dataclass whose fields are its hyperparameters and whose `loss` is a pure function. A *fit
+method* trains an estimator by itself. A class may be both; the scenario says which it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Gt, Le
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from sslbench.registry import Registry
+from sslbench.rng import Rng
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+Count = Annotated[int, Ge(1)]
+
+Kind = Literal["joint", "labelled", "unlabelled"]
+"""Which parts of a batch a training step uses."""
+
+
+class Model:
+    """A network with its parameters: `model(x)` gives logits without dropout, `model(x, rng)` with dropout."""
+
+    def __init__(self, network: nn.Module, parameters: Mapping[str, Tensor]) -> None:
+        self._network, self.parameters = network, dict(parameters)
+
+    def __call__(self, x: Tensor, rng: Rng | None = None) -> Tensor:
+        """(n, *features) -> logits (n, classes)."""
+        logits: Tensor = functional_call(self._network, self.parameters, (x, rng))
+        return logits
+
+    def frozen(self) -> Model:
+        """The same model with constant parameters: what passes through it has no gradient in them."""
+        return Model(self._network, {name: p.detach() for name, p in self.parameters.items()})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss may see. It has no label of an unlabelled example and nothing of the test set."""
+
+    x: Tensor
+    """Labelled inputs (labelled batch, *features), each through the scenario's weak view."""
+    y: Tensor
+    """Their labels (labelled batch,), int64."""
+    u: Tensor
+    """Unlabelled inputs (unlabelled batch, *features), each through the scenario's weak view."""
+    views: tuple[Tensor, ...] = ()
+    """Further views of the same unlabelled inputs, one for each name in the method's `views`, drawn independently."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training stands. The tensors are 0-d, so that a step can be compiled or captured once for all."""
+
+    index: Tensor
+    """Steps done before this one, int64."""
+    epoch: Tensor
+    """Passes over the labelled set done before this step, float32."""
+    total: int
+    """Steps in the whole training."""
+    kind: Kind = "joint"
+
+    @property
+    def progress(self) -> Tensor:
+        """Share of the training that is done, in [0, 1), float32."""
+        return self.index / self.total
+
+
+@dataclass(frozen=True)
+class Loss:
+    """labelled + weight * unlabelled, kept apart so that each can be drawn over training."""
+
+    labelled: Tensor | float
+    """The labelled term, usually the cross-entropy in nats."""
+    unlabelled: Tensor | float = 0.0
+    """The unlabelled term before its weight."""
+    weight: Tensor | float = 1.0
+    """α(t), λ or w(t): what multiplies the unlabelled term at this step."""
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
+    """Further 0-d tensors to draw over training, by name."""
+
+    @property
+    def total(self) -> Tensor:
+        """The loss that is descended."""
+        total = self.labelled + self.weight * self.unlabelled
+        assert isinstance(total, Tensor), "a loss must depend on the model"
+        return total
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many examples there are and how many make a batch."""
+
+    labelled: int
+    unlabelled: int
+    labelled_batch: int
+    unlabelled_batch: int
+
+    @property
+    def labelled_steps(self) -> int:
+        """Labelled batches in a pass over the labelled set."""
+        return -(-self.labelled // self.labelled_batch)
+
+    @property
+    def unlabelled_steps(self) -> int:
+        """Unlabelled batches in a pass over the unlabelled pool."""
+        return -(-self.unlabelled // self.unlabelled_batch)
+
+
+class LossMethod:
+    """A method given by a loss that the engine descends."""
+
+    views: ClassVar[tuple[str, ...]] = ()
+    """Views of the unlabelled batch that the loss needs beside `batch.u`: names that the scenario defines ("weak", …)."""
+
+    def order(self, sizes: Sizes) -> Iterator[Kind]:
+        """What each training step uses, from the first on; as many as are asked for. Joint steps, if not overridden."""
+        del sizes
+        return repeat("joint")
+
+    def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
+        """The loss of one seed on one batch: pure, and every draw from `rng`."""
+        raise NotImplementedError
+
+
+Predictor = Callable[[Tensor], Tensor]
+"""Inputs (n, *features) to class probabilities (n, classes)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a fit method may see: arrays, no hidden label, nothing of the test set."""
+
+    x: np.ndarray
+    """Labelled inputs (labelled, *features), float32."""
+    y: np.ndarray
+    """Their labels (labelled,), int64."""
+    u: np.ndarray
+    """Unlabelled inputs (unlabelled, *features), float32."""
+    classes: int
+    estimator: Callable[[int], Any] | None = None
+    """Makes the scenario's scikit-learn classifier from a random state, where the scenario has one."""
+
+
+class FitMethod:
+    """A method that trains an estimator by itself."""
+
+    def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
+        """Train on the task. `watch` may be called with the predictor so far, for a learning curve."""
+        raise NotImplementedError
+
+
+method: Registry[type[LossMethod] | type[FitMethod]] = Registry("method", "sslbench.methods", "sslbench.methods")
+"""Registers a method class under a name: `@method("vat")`."""
+
+
+def cross_entropy(model: Model, batch: Batch, rng: Rng) -> Tensor:
+    """The labelled term of every method here: mean cross-entropy of the labelled batch in nats, with dropout."""
+    return F.cross_entropy(model(batch.x, rng), batch.y)
+
+
+def kl(target: Tensor, logits: Tensor) -> Tensor:
+    """KL(target ‖ softmax(logits)) of each row in nats: (n, classes), (n, classes) -> (n,)."""
+    return (torch.xlogy(target, target) - target * F.log_softmax(logits, dim=-1)).sum(dim=-1)

@@ -1,0 +1,47 @@
+"""Pseudo-labelling of a scikit-learn classifier in rounds, as the article does it with logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sslbench.methods.base import Count, FitMethod, Fraction, Positive, Predictor, Task, method
+from sslbench.methods.estimators import fitted
+from sslbench.rng import Rng
+
+
+@method("pseudo-label-rounds")
+@dataclass(frozen=True)
+class PseudoLabelRounds(FitMethod):
+    """Fit, label the next slice of the unlabelled pool, keep its confident rows, fit again.
+
+    Each round labels the next `sample_rate` of the pool, without replacement, and adds the rows whose highest class
+    probability is above `keep_above` or below `keep_below` (the article's rule, odd as the second half of it is).
+    """
+
+    sample_rate: Positive = 0.04
+    """Share of the unlabelled pool that a round labels."""
+    rounds: Count = 25
+    """Rounds; they end early when the pool is used up."""
+    keep_above: Fraction = 0.6
+    """Rows whose highest class probability is above this are added."""
+    keep_below: Fraction = 0.4
+    """… and rows whose highest class probability is below this."""
+
+    def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
+        x, y = task.x, task.y
+        order = rng.permutation(len(task.u)).numpy()
+        size = max(1, round(self.sample_rate * len(order)))
+        slices = [order[start : start + size] for start in range(0, len(order), size)][: self.rounds]
+        predict = fitted(task, x, y, rng)
+        for rows in slices:
+            watch(predict)
+            u = task.u[rows]
+            confidence, pseudo = (a.numpy() for a in predict(torch.from_numpy(u)).max(dim=-1))
+            kept = (confidence > self.keep_above) | (confidence < self.keep_below)
+            x, y = np.concatenate([x, u[kept]]), np.concatenate([y, pseudo[kept]])
+            predict = fitted(task, x, y, rng)
+        return predict

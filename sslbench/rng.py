@@ -1,0 +1,181 @@
+"""Keyed, counter-based random draws: the same numbers on every device, alone or in a stack.
+
+A draw is a pure function of a key and a counter, computed with Philox 4x32-10 (Salmon, Moraes, Dror, Shaw 2011,
+"Parallel random numbers: as easy as 1, 2, 3"). Nothing is global, so a cell draws the same numbers on CPU and CUDA,
+first or last in a run, alone or under `torch.func.vmap` with other seeds.
+
+    root = Rng.root(suite_seed)              a generator for the whole suite
+    seed = root.child("seed", 3)             its key depends on the path of names, on nothing drawn before
+    rng = seed.child("train").at(step)       the draws of one training step
+    rng.normal(256, 784)                     each draw advances `rng`, so the next one is different
+
+The 128-bit counter is (block, draw number, step, lane): 32 bits each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Rng", "philox"]
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+_CHUNK = 1 << 14  # counter blocks computed at once on a CPU, so that the working set stays in its cache
+
+
+def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Philox 4x32-10.
+
+    Args:
+        counter: four tensors of unsigned 32-bit words held in int64, broadcastable.
+        key: two such tensors.
+
+    Returns:
+        Four tensors of unsigned 32-bit words held in int64.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for round_ in range(_ROUNDS):
+        if round_:
+            k0 = (k0 + _WEYL[0]) & _MASK
+            k1 = (k1 + _WEYL[1]) & _MASK
+        # A 32 x 32 bit product may wrap the sign of an int64, but its 64 bits are right.
+        product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c2 = ((product1 >> 32) & _MASK) ^ c1 ^ k0, ((product0 >> 32) & _MASK) ^ c3 ^ k1
+        c1, c3 = product1 & _MASK, product0 & _MASK
+    return c0, c1, c2, c3
+
+
+def _words(key: Tensor, counter: Tensor, blocks: int) -> Tensor:
+    """Raw words. key (*stack, 2) and counter (*stack, 3) int64 -> (*stack, blocks, 4) int64 in [0, 2^32)."""
+    k0, k1 = (k.unsqueeze(-1) for k in key.unbind(-1))
+    draw, step, lane = (c.unsqueeze(-1) for c in counter.unbind(-1))
+    chunk = blocks if key.is_cuda else _CHUNK
+    parts = []
+    for start in range(0, blocks, chunk):
+        block = torch.arange(start, min(start + chunk, blocks), device=key.device)
+        parts.append(torch.stack(torch.broadcast_tensors(*philox((block, draw, step, lane), (k0, k1))), dim=-1))
+    return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+
+
+def _draw(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
+    """4 * blocks numbers of one kind: (*stack, 4 * blocks)."""
+    words = _words(key, counter, blocks)
+    if kind == "bits":
+        return words.flatten(-2)
+    if kind == "uniform":  # [0, 1) in steps of 2^-24: exact in float32
+        return ((words >> 8).to(torch.float32) * 2.0**-24).flatten(-2)
+    # Box-Muller; (0, 1] under the logarithm, so that it is finite
+    radius = (((words[..., :2] + 1).to(torch.float32) * 2.0**-32).log_() * -2.0).sqrt_()
+    angle = (words[..., 2:] >> 8).to(torch.float32) * (2.0**-24 * 2 * torch.pi)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(-2)
+
+
+@torch.library.custom_op("sslbench::draw", mutates_args=())
+def _draw_op(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
+    return _draw(key, counter, blocks, kind)
+
+
+@_draw_op.register_fake
+def _(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:  # noqa: ARG001
+    return key.new_empty((4 * blocks,), dtype=torch.int64 if kind == "bits" else torch.float32)
+
+
+@_draw_op.register_vmap
+def _(info, in_dims, key, counter, blocks, kind):  # type: ignore[no-untyped-def]
+    # One call draws for the whole stack: the hundred small integer operations of Philox would otherwise each pay
+    # vmap's dispatch.
+    key = key.movedim(in_dims[0], 0) if in_dims[0] is not None else key.expand(info.batch_size, -1)
+    counter = counter.movedim(in_dims[1], 0) if in_dims[1] is not None else counter.expand(info.batch_size, -1)
+    return _draw(key, counter, blocks, kind), 0
+
+
+class Rng:
+    """A stream of draws named by a key. Drawing advances it; deriving a child or a step does not."""
+
+    __slots__ = ("_draws", "_key", "_lane", "_step")
+
+    def __init__(self, key: Tensor, step: Tensor | int = 0, lane: int = 0) -> None:
+        """
+        Args:
+            key: (2,) int64 words in [0, 2^32); batched under `vmap` when seeds are stacked.
+            step: training step, a counter word of its own; a 0-d int64 tensor in captured code.
+            lane: keeps draws for different purposes within a step apart.
+        """
+        self._key, self._step, self._lane, self._draws = key, step, lane, 0
+
+    @classmethod
+    def root(cls, seed: int, device: torch.device | str = "cpu") -> Rng:
+        """The generator of a whole suite. `seed` is in [0, 2^64)."""
+        if not 0 <= seed < 1 << 64:
+            raise ValueError(f"a seed must be in [0, 2^64), not {seed}")
+        return cls(torch.tensor([seed & _MASK, seed >> 32], dtype=torch.int64, device=device))
+
+    @property
+    def key(self) -> Tensor:
+        """(2,) int64: what the draws depend on, with step and lane."""
+        return self._key
+
+    def child(self, *names: str | int) -> Rng:
+        """An independent generator, named by this one's key, step and lane and by `names`, not by what was drawn."""
+        key = self._key
+        if isinstance(self._step, Tensor) or self._step or self._lane:  # a child within a step belongs to the step
+            draw = torch.tensor(_MASK, device=key.device)
+            words = philox([draw, draw, *self._position()[1:]], (key[..., 0], key[..., 1]))
+            key = torch.stack(words[:2], dim=-1)
+        for name in names:
+            digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode()).digest()
+            counter = [torch.tensor(int.from_bytes(digest[i : i + 4], "little")) for i in range(0, 16, 4)]
+            words = philox([c.to(key.device) for c in counter], (key[..., 0], key[..., 1]))
+            key = torch.stack(words[:2], dim=-1)
+        return Rng(key)
+
+    def at(self, step: Tensor | int, lane: int = 0) -> Rng:
+        """The draws of one step (and of one lane in it)."""
+        return Rng(self._key, step, lane)
+
+    def to(self, device: torch.device | str) -> Rng:
+        return Rng(self._key.to(device), self._step, self._lane)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """float32 in [0, 1)."""
+        return self._take("uniform", shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """float32, standard normal (Box-Muller)."""
+        return self._take("normal", shape)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """int64 in [0, high), high <= 2^31. The bias of the multiply-shift is below high / 2^32."""
+        if not 0 < high <= 1 << 31:
+            raise ValueError(f"integers needs 0 < high <= 2^31, not {high}")
+        return (self._take("bits", shape) * high) >> 32
+
+    def bernoulli(self, p: float, *shape: int) -> Tensor:
+        """bool, True with probability p."""
+        return self.uniform(*shape) < p
+
+    def permutation(self, n: int) -> Tensor:
+        """(n,) int64: a uniform permutation, by sorting 63-bit keys (a tie has probability below n^2 / 2^63)."""
+        words = self._take("bits", (2, n))
+        return torch.argsort((words[0] << 31) | (words[1] >> 1), stable=True)
+
+    def _take(self, kind: str, shape: Sequence[int]) -> Tensor:
+        size = 1
+        for extent in shape:
+            size *= extent
+        numbers = _draw_op(self._key, self._position(), max(1, -(-size // 4)), kind)
+        self._draws += 1
+        return numbers[:size].reshape(tuple(shape))
+
+    def _position(self) -> Tensor:
+        if isinstance(self._step, Tensor):
+            draw, lane = (torch.full_like(self._step, v) for v in (self._draws, self._lane))
+            return torch.stack([draw, self._step, lane], dim=-1)
+        return torch.tensor([self._draws, self._step, self._lane], dtype=torch.int64, device=self._key.device)
