@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sslbench.registry import Registry
+from sslbench.registry import METHODS, Registry
 from sslbench.rng import Rng
 
 Positive = Annotated[float, Gt(0)]
@@ -157,12 +157,15 @@ class Task:
 class FitMethod:
     """A method that trains an estimator by itself."""
 
+    needs_estimator: ClassVar[bool] = False
+    """Whether it wraps the scenario's scikit-learn classifier (`task.estimator`), so that it runs only where there is one."""
+
     def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
         """Train on the task. `watch` may be called with the predictor so far, for a learning curve."""
         raise NotImplementedError
 
 
-method: Registry[type[LossMethod] | type[FitMethod]] = Registry("method", "sslbench.methods", "sslbench.methods")
+method: Registry[type[LossMethod] | type[FitMethod]] = METHODS
 """Registers a method class under a name: `@method("vat")`."""
 
 
