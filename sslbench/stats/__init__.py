@@ -4,9 +4,11 @@ Scores are higher-is-better; NaN stands for a run without one. Every resampling 
 result. Nothing here knows of records or files.
 """
 
+from sslbench.stats.multiplicity import holm
 from sslbench.stats.summary import Summary, summarise
 
 __all__ = [
     "Summary",
+    "holm",
     "summarise",
 ]
