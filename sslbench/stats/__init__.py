@@ -4,11 +4,22 @@ Scores are higher-is-better; NaN stands for a run without one. Every resampling 
 result. Nothing here knows of records or files.
 """
 
+from sslbench.stats.intervals import Interval, mean_interval
 from sslbench.stats.multiplicity import holm
+from sslbench.stats.paired import PairedComparison, compare_paired
+from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
 from sslbench.stats.summary import Summary, summarise
 
 __all__ = [
+    "Interval",
+    "PairedComparison",
+    "SignFlip",
     "Summary",
+    "compare_paired",
     "holm",
+    "mean_interval",
+    "pairs_to_reach",
+    "sign_flip",
+    "smallest_p",
     "summarise",
 ]
