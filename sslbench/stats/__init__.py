@@ -7,18 +7,22 @@ result. Nothing here knows of records or files.
 from sslbench.stats.intervals import Interval, mean_interval
 from sslbench.stats.multiplicity import holm
 from sslbench.stats.paired import PairedComparison, compare_paired
+from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
 from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
 from sslbench.stats.summary import Summary, summarise
 
 __all__ = [
     "Interval",
     "PairedComparison",
+    "SeedsNeeded",
     "SignFlip",
     "Summary",
     "compare_paired",
     "holm",
     "mean_interval",
+    "paired_t_power",
     "pairs_to_reach",
+    "seeds_needed",
     "sign_flip",
     "smallest_p",
     "summarise",
