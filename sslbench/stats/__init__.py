@@ -10,14 +10,18 @@ from sslbench.stats.paired import PairedComparison, compare_paired
 from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
 from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
 from sslbench.stats.summary import Summary, summarise
+from sslbench.stats.verdicts import Decision, Verdict, decide, verdict
 
 __all__ = [
+    "Decision",
     "Interval",
     "PairedComparison",
     "SeedsNeeded",
     "SignFlip",
     "Summary",
+    "Verdict",
     "compare_paired",
+    "decide",
     "holm",
     "mean_interval",
     "paired_t_power",
@@ -26,4 +30,5 @@ __all__ = [
     "sign_flip",
     "smallest_p",
     "summarise",
+    "verdict",
 ]
