@@ -4,31 +4,46 @@ Scores are higher-is-better; NaN stands for a run without one. Every resampling 
 result. Nothing here knows of records or files.
 """
 
+from sslbench.stats.critical_difference import CriticalDifference, critical_difference, indistinct_groups
+from sslbench.stats.improvement import Improvement, probability_of_improvement
 from sslbench.stats.intervals import Interval, mean_interval
 from sslbench.stats.multiplicity import holm
 from sslbench.stats.paired import PairedComparison, compare_paired
 from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
+from sslbench.stats.ranks import Friedman, friedman, ranks
 from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
+from sslbench.stats.signed_ranks import PairwiseWilcoxon, pairwise_wilcoxon, wilcoxon
 from sslbench.stats.summary import Summary, summarise
 from sslbench.stats.verdicts import Decision, Verdict, decide, verdict
 
 __all__ = [
+    "CriticalDifference",
     "Decision",
+    "Friedman",
+    "Improvement",
     "Interval",
     "PairedComparison",
+    "PairwiseWilcoxon",
     "SeedsNeeded",
     "SignFlip",
     "Summary",
     "Verdict",
     "compare_paired",
+    "critical_difference",
     "decide",
+    "friedman",
     "holm",
+    "indistinct_groups",
     "mean_interval",
     "paired_t_power",
     "pairs_to_reach",
+    "pairwise_wilcoxon",
+    "probability_of_improvement",
+    "ranks",
     "seeds_needed",
     "sign_flip",
     "smallest_p",
     "summarise",
     "verdict",
+    "wilcoxon",
 ]
