@@ -5,6 +5,7 @@ result. Nothing here knows of records or files.
 """
 
 from sslbench.stats.critical_difference import CriticalDifference, critical_difference, indistinct_groups
+from sslbench.stats.harm import Harm, measure_harm
 from sslbench.stats.improvement import Improvement, probability_of_improvement
 from sslbench.stats.intervals import Interval, mean_interval
 from sslbench.stats.multiplicity import holm
@@ -20,6 +21,7 @@ __all__ = [
     "CriticalDifference",
     "Decision",
     "Friedman",
+    "Harm",
     "Improvement",
     "Interval",
     "PairedComparison",
@@ -35,6 +37,7 @@ __all__ = [
     "holm",
     "indistinct_groups",
     "mean_interval",
+    "measure_harm",
     "paired_t_power",
     "pairs_to_reach",
     "pairwise_wilcoxon",
