@@ -14,6 +14,7 @@ from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
 from sslbench.stats.ranks import Friedman, friedman, ranks
 from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
 from sslbench.stats.signed_ranks import PairwiseWilcoxon, pairwise_wilcoxon, wilcoxon
+from sslbench.stats.split_lottery import SplitLottery, crossed_lottery, nested_lottery
 from sslbench.stats.summary import Summary, summarise
 from sslbench.stats.verdicts import Decision, Verdict, decide, verdict
 
@@ -28,16 +29,19 @@ __all__ = [
     "PairwiseWilcoxon",
     "SeedsNeeded",
     "SignFlip",
+    "SplitLottery",
     "Summary",
     "Verdict",
     "compare_paired",
     "critical_difference",
+    "crossed_lottery",
     "decide",
     "friedman",
     "holm",
     "indistinct_groups",
     "mean_interval",
     "measure_harm",
+    "nested_lottery",
     "paired_t_power",
     "pairs_to_reach",
     "pairwise_wilcoxon",
