@@ -8,6 +8,7 @@ from sslbench.stats.critical_difference import CriticalDifference, critical_diff
 from sslbench.stats.harm import Harm, measure_harm
 from sslbench.stats.improvement import Improvement, probability_of_improvement
 from sslbench.stats.intervals import Interval, mean_interval
+from sslbench.stats.labels_saved import LabelsSaved, labels_saved
 from sslbench.stats.multiplicity import holm
 from sslbench.stats.paired import PairedComparison, compare_paired
 from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
@@ -25,6 +26,7 @@ __all__ = [
     "Harm",
     "Improvement",
     "Interval",
+    "LabelsSaved",
     "PairedComparison",
     "PairwiseWilcoxon",
     "SeedsNeeded",
@@ -39,6 +41,7 @@ __all__ = [
     "friedman",
     "holm",
     "indistinct_groups",
+    "labels_saved",
     "mean_interval",
     "measure_harm",
     "nested_lottery",
