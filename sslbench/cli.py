@@ -17,7 +17,7 @@ from sslbench import __version__
 from sslbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from sslbench.records import Record, Store
+    from sslbench.records import Store
     from sslbench.runner import Plan
     from sslbench.suite import Suite
 
@@ -41,10 +41,14 @@ PluginOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Folder with data sets in torchvision's layout (MNIST/raw/…), else $SSLBENCH_DATA."),
+    typer.Option(
+        "--data-dir", help="Folder with data sets in torchvision's layout (MNIST/raw/…), else $SSLBENCH_DATA."
+    ),
 ]
 SuiteArgument = Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Suite file, such as benchmarks/quick.toml.")]
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of a run, such as results/local/quick.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Results folder of a run, such as results/local/quick.")
+]
 
 
 def main() -> NoReturn:
@@ -70,7 +74,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command("list", epilog="Examples: `sslbench list`, `sslbench list methods --json`, `sslbench list --plugin mine.py`")
+@app.command(
+    "list", epilog="Examples: `sslbench list`, `sslbench list methods --json`, `sslbench list --plugin mine.py`"
+)
 def list_(
     what: Annotated[str, typer.Argument(metavar="[methods|scenarios]", help="What to list; both if left out.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
@@ -85,7 +91,9 @@ def list_(
         raise BadInput(f"'{what}' cannot be listed: give methods or scenarios, or leave it out for both.")
     listings = {kind: list(registry.listings()) for kind, registry in known.items() if what in ("", kind)}
     if as_json:
-        typer.echo(json.dumps({kind: [vars(entry) for entry in entries] for kind, entries in listings.items()}, indent=2))
+        typer.echo(
+            json.dumps({kind: [vars(entry) for entry in entries] for kind, entries in listings.items()}, indent=2)
+        )
         return
     for kind, entries in listings.items():
         table = Table("name", "what it is", "from", title=kind, title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -114,7 +122,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
     ] = None,
     data_dir: DataOption = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store. Default: SQLite beside the results folder.")] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store. Default: SQLite beside the results folder.")
+    ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Log the cells to MLflow.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long it would take.")] = False,
 ) -> None:
@@ -183,7 +193,9 @@ def splits(
     suite: SuiteArgument,
     scenarios: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
     seeds: Annotated[str | None, typer.Option(help="A count, or names: 3,7,1000-1009.")] = None,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for one JSON file a scenario and seed.")] = Path("splits"),
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for one JSON file a scenario and seed.")] = Path(
+        "splits"
+    ),
     plugin: PluginOption = None,
     data_dir: DataOption = None,
 ) -> None:
@@ -235,7 +247,9 @@ def _finish(store: Store, plan: Plan, tracker: Any, interrupted: bool) -> None:
         tracker.close()
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
-        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", soft_wrap=True, highlight=False)
+        err.print(
+            f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", soft_wrap=True, highlight=False
+        )
     if interrupted:
         err.print("Stopped. What was finished is kept: the same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
@@ -298,7 +312,9 @@ def _device(given: str) -> str:
         raise BadInput(f"Unknown device '{given}': give auto, cpu or cuda.")
     available = torch.cuda.is_available()
     if given == "cuda" and not available:
-        raise BadInput("--device cuda: torch finds no CUDA device here. Use --device cpu, or install a CUDA build of torch.")
+        raise BadInput(
+            "--device cuda: torch finds no CUDA device here. Use --device cpu, or install a CUDA build of torch."
+        )
     return "cuda" if given == "cuda" or (given == "auto" and available) else "cpu"
 
 

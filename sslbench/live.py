@@ -119,5 +119,10 @@ def comparison_table(comparison: Any) -> Table:
     for i, name in enumerate(comparison.header):
         table.add_column(escape(name), justify="left" if i == 0 else "right")
     for row, marks in zip(comparison.rows, comparison.marks, strict=True):
-        table.add_row(*(f"[bold green]{escape(cell)} *[/]" if best else escape(cell) for cell, best in zip(row, marks, strict=True)))
+        table.add_row(
+            *(
+                f"[bold green]{escape(cell)} *[/]" if best else escape(cell)
+                for cell, best in zip(row, marks, strict=True)
+            )
+        )
     return table

@@ -1,22 +1,22 @@
 """Suite files: TOML to a frozen `Suite`, and the suite to cells with their keys.
 
-    name = "quick"
-    seed = 0                       # keys every draw
-    seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
-    methods = ["supervised", "vat", "vat-small"]
-    scenarios = ["mnist5k-50"]
+name = "quick"
+seed = 0                       # keys every draw
+seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
+methods = ["supervised", "vat", "vat-small"]
+scenarios = ["mnist5k-50"]
 
-    [method.vat]                   # a method's hyperparameters, on every scenario
-    radius = 2.0
-    [method.vat.on.mnist5k-50]     # … and on one
-    radius = 1.5
-    [method.vat-small]             # a variant under a name of its own
-    base = "vat"
-    radius = 0.5
-    [scenario.mnist5k-50]          # a scenario's parameters
-    steps = 800
-    [scenario."*"]                 # … of all scenarios that have them
-    points = 10
+[method.vat]                   # a method's hyperparameters, on every scenario
+radius = 2.0
+[method.vat.on.mnist5k-50]     # … and on one
+radius = 1.5
+[method.vat-small]             # a variant under a name of its own
+base = "vat"
+radius = 0.5
+[scenario.mnist5k-50]          # a scenario's parameters
+steps = 800
+[scenario."*"]                 # … of all scenarios that have them
+points = 10
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _CORE = (
     "sslbench.methods.estimators",
     "sslbench.engine.batches",
     "sslbench.engine.evaluation",
-    "sslbench.engine.run",
+    "sslbench.engine.seeds",
     "sslbench.engine.training",
 )
 

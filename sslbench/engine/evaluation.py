@@ -33,7 +33,7 @@ class Evaluation:
         self.indices = torch.cat(list(self._parts.values()))
         """Indices into the problem's inputs (m,) of which `add` wants the probabilities."""
         self._y = {name: problem.y[part].numpy() for name, part in self._parts.items()}
-        self.curves: Curves = {}
+        self._points: list[dict[str, float | None]] = []
         self._validation_nll: list[float] = []
         self._final = np.empty((0, problem.classes))
 
@@ -50,7 +50,7 @@ class Evaluation:
         self._final = p["test"]
         has_validation = len(self._y["validation"]) > 0
         self._validation_nll.append(metrics.nll(p["validation"], self._y["validation"]) if has_validation else math.nan)
-        point = {
+        point: dict[str, float | None] = {
             "step": step,
             **training,
             "test_accuracy": metrics.accuracy(p["test"], self._y["test"]),
@@ -58,15 +58,21 @@ class Evaluation:
             "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"], self._y["unlabelled"]),
             "pseudo_label_coverage": metrics.coverage(p["unlabelled"]),
         }
-        for name, value in point.items():
-            self.curves.setdefault(name, []).append(None if value is None or math.isnan(value) else value)
+        self._points.append({n: None if v is None or math.isnan(v) else v for n, v in point.items()})
+
+    @property
+    def curves(self) -> Curves:
+        """A series for each name over all points, None where a point has no value of that name."""
+        names = dict.fromkeys(name for point in self._points for name in point)
+        return {name: [point.get(name) for point in self._points] for name in names}
 
     def metrics(self) -> dict[str, Any]:
         """Final metrics on the test set, and accuracy at the end, at the selected checkpoint and at the best on test."""
         p, y = self._final, self._y["test"]
-        test = np.array(self.curves["test_accuracy"], dtype=float)
+        curves = self.curves
+        test = np.array(curves["test_accuracy"], dtype=float)
         selected, oracle = self._selected(), int(test.argmax())
-        steps = self.curves["step"]
+        steps = curves["step"]
         return {
             "accuracy": {
                 "final": float(test[-1]),

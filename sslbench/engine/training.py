@@ -24,7 +24,7 @@ from sslbench.networks import initial_parameters
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario
 
-EVALUATION_ROWS = 64
+EVALUATION_ROWS = 128
 """Examples evaluated at once on a CPU: so many stay in its cache."""
 
 # Lanes of the draws within a step. The augmentation of a batch must not depend on what the method draws.
@@ -73,7 +73,7 @@ class Sums:
         return Reading([{name: values[i] for name, values in means.items()} for i in range(stack)], diverged)
 
 
-def inputs_on(device: torch.device, problems: Sequence[Problem], image_format: bool) -> tuple[Tensor, Tensor, list[int]]:
+def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[int]]:
     """Inputs and labels of all problems on the device, once where they share them, and where each one's begin."""
     distinct: list[Problem] = []
     offsets, starts = [], {}
@@ -85,8 +85,7 @@ def inputs_on(device: torch.device, problems: Sequence[Problem], image_format: b
         offsets.append(starts[storage])
     x = torch.cat([p.x for p in distinct]) if len(distinct) > 1 else distinct[0].x
     y = torch.cat([p.y for p in distinct]) if len(distinct) > 1 else distinct[0].y
-    x = x.to(device)
-    return x.contiguous(memory_format=torch.channels_last) if image_format else x, y.to(device), offsets
+    return x.to(device), y.to(device), offsets
 
 
 class Training:
@@ -111,8 +110,7 @@ class Training:
         self.stacked = stacks(self.network, device)
         if not self.stacked and len(problems) > 1:
             raise ValueError("this network trains one seed at a time on this device")
-        convolutional = is_convolutional(self.network)
-        self.x, self.y, offsets = inputs_on(device, problems, image_format=convolutional and not self.stacked)
+        self.x, self.y, offsets = inputs_on(device, problems)
         self.keys = torch.stack([rng.child("train").key for rng in rngs]).to(device)
         self.labelled = [
             Stream(p.labelled + o, self.sizes.labelled_batch, rng.child("labelled batches"))
@@ -144,7 +142,7 @@ class Training:
             u=self._weak(u, Rng(key, step.index, _WEAK_UNLABELLED)) if len(unlabelled) else u,
             views=tuple(view(u, Rng(key, step.index, _FIRST_VIEW + i)) for i, view in enumerate(self._views)),
         )
-        loss = self.method.loss(Model(self.network, parameters), batch, step, Rng(key, step.index, _METHOD))
+        loss = self.method.loss(self._model(parameters), batch, step, Rng(key, step.index, _METHOD))
         total = loss.total
         terms = {
             "labelled_loss": loss.labelled,
@@ -152,7 +150,9 @@ class Training:
             "unlabelled_weight": loss.weight,
             **loss.diagnostics,
         }
-        return total, {name: torch.as_tensor(v, dtype=total.dtype, device=total.device).detach() for name, v in terms.items()}
+        return total, {
+            name: torch.as_tensor(v, dtype=total.dtype, device=total.device).detach() for name, v in terms.items()
+        }
 
     def advance(self, step: Step, rows: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """One step of every seed. rows: (stack, batch) labelled and unlabelled. Returns loss and terms, each (stack,)."""
@@ -202,9 +202,12 @@ class Training:
         """Inputs of each seed (stack, n, *features) to class probabilities (stack, n, classes)."""
 
         def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-            return torch.softmax(Model(self.network, parameters)(x), dim=-1)
+            return torch.softmax(self._model(parameters)(x), dim=-1)
 
         return vmap(one)(self.parameters, x) if self.stacked else one(self.parameters, x[0]).unsqueeze(0)
+
+    def _model(self, parameters: dict[str, Tensor]) -> Model:
+        return Model(self.network, parameters, channels_last=not self.stacked)
 
     # Setting up -----------------------------------------------------------------------------------------------------
 
@@ -243,10 +246,6 @@ class Training:
         return self.scenario.lr * 0.5 * (1 + math.cos(math.pi * index / self.scenario.steps))
 
 
-def is_convolutional(network: nn.Module) -> bool:
-    return any(isinstance(layer, nn.Conv2d) for layer in network.modules())
-
-
 def stacks(network: nn.Module, device: torch.device) -> bool:
     """Whether seeds train as one stacked program.
 
@@ -254,7 +253,7 @@ def stacks(network: nn.Module, device: torch.device) -> bool:
     channels_last, and 198 ms a seed in a stack of four. Whether a network stacks never depends on how many seeds there are, so
     that a cell computes the same bits in any company.
     """
-    return device.type != "cpu" or not is_convolutional(network)
+    return device.type != "cpu" or not any(isinstance(layer, nn.Conv2d) for layer in network.modules())
 
 
 def train(
@@ -313,7 +312,9 @@ def train(
             everyone = x.to(device).expand(stack, *x.shape)
             return training.predict(everyone)[i].cpu()
 
-        own = {n: v for n, v in readings[i].items() if n not in ("labelled_loss", "unlabelled_loss", "unlabelled_weight")}
+        own = {
+            n: v for n, v in readings[i].items() if n not in ("labelled_loss", "unlabelled_loss", "unlabelled_weight")
+        }
         outcomes.append(
             Outcome(
                 "ok",

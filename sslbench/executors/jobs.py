@@ -168,6 +168,7 @@ def _processor() -> str:
 
 def _source_state() -> dict[str, Any]:
     """The commit that sslbench runs from and whether it was changed since; nothing, where it is installed from a wheel."""
+
     def git(*words: str) -> str | None:
         command = ["git", "-C", str(Path(__file__).parent), *words]
         try:

@@ -49,7 +49,7 @@ class Scenario:
     """Labelled examples, the same number of each class."""
     validation: Annotated[int, Ge(0)] | None = None
     """Validation examples. Default: as many as labels, and at most a tenth of the pool."""
-    steps: Count = 800
+    steps: Count = 400
     """Training steps, of every method alike."""
     labelled_batch: Count = 32
     """Labelled examples in a step; all of them, where there are fewer."""

@@ -48,9 +48,9 @@ class LogisticRegression(Scenario):
     """Degree of the polynomial features: 50 components and degree 2 make 1,326 features."""
     alpha: Positive = 1e-5
     """Regularisation of the SGDClassifier."""
-    view_noise: NonNegative = 0.02
+    view_noise: NonNegative = 0.01
     """The weak view adds normal noise of this standard deviation to each feature."""
-    lr: Positive = 0.01
+    lr: Positive = 0.03
 
     @property
     def series(self) -> str:

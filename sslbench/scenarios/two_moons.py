@@ -32,7 +32,7 @@ class TwoMoons(Scenario):
 
     family: ClassVar[str] = "two-moons"
     hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "pi-model": {"weight": 20.0},
+        "pi-model": {"weight": 300.0},
         "vat": {"radius": 0.3, "entropy": 0.3},
     }
 
@@ -42,7 +42,7 @@ class TwoMoons(Scenario):
     """Points of the test set, likewise."""
     noise: NonNegative = 0.1
     """Standard deviation of the points about their half circle, in units of its radius."""
-    view_noise: NonNegative = 0.15
+    view_noise: NonNegative = 0.07
     """The weak view adds normal noise of this standard deviation, in units of the standardised coordinates."""
     hidden: tuple[Count, ...] = (10, 10, 10)
     """Units of the hidden layers."""
