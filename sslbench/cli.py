@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -17,9 +17,10 @@ from sslbench import __version__
 from sslbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from sslbench.records import Store
+    from sslbench.records import Record, Store
     from sslbench.runner import Plan
     from sslbench.suite import Suite
+    from sslbench.tracking import Background
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+_PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False}  # of paths and messages: never broken, never coloured
 
 PluginOption = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file that registers methods or scenarios. Repeatable.")
@@ -56,7 +58,7 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except BadInput as error:
-        err.print(f"[bold red]Error:[/] {_escaped(str(error))}", soft_wrap=True, highlight=False)
+        err.print(f"[bold red]Error:[/] {_escaped(str(error))}", **_PLAIN)
         code = BAD_INPUT
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -135,7 +137,7 @@ def run(
     """
     from sslbench import runner
     from sslbench.executors import LocalExecutor
-    from sslbench.records import Store
+    from sslbench.records import Record, Store
     from sslbench.suite import Overrides, read_suite
 
     _use_data(data_dir)
@@ -154,7 +156,7 @@ def run(
         _tell_estimate(plan, where, count)
         return
     store.prepare()
-    tracker = _tracker(chosen, plan, store, tracking_uri) if mlflow else None
+    tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
     interrupted = False
     if plan.pending or plan.impossible:
         from sslbench.live import follow
@@ -222,34 +224,32 @@ def splits(
 # Parts of `run` -----------------------------------------------------------------------------------------------------
 
 
-def _consume(records: Any, tracker: Any) -> bool:
+def _consume(records: Iterator[Record], tracker: Background | None) -> bool:
     """Take each record as it comes, and hand it to MLflow. Returns whether Ctrl-C ended it."""
     try:
         for record in records:
             if tracker is not None:
-                tracker(record)
+                tracker.log(record)
     except KeyboardInterrupt:
-        records.close()
         return True
     return False
 
 
-def _finish(store: Store, plan: Plan, tracker: Any, interrupted: bool) -> None:
+def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: bool) -> None:
+    """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
 
     records = current(store.load())
-    here = {p.cell.id for p in plan.planned}
-    if any(r.status == "ok" for r in records):
-        made = write_report(store.folder)
-        _tell_report(made, store.folder)
+    if records:
+        _tell_report(write_report(store.folder), store.folder)
     if tracker is not None:
-        tracker.close()
+        tracker.close(store.folder / "report", interrupted=interrupted)
+        out.print(f"mlflow  {tracker.uri}   (make ui, or: mlflow ui --backend-store-uri {tracker.uri})", **_PLAIN)
+    here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
-        err.print(
-            f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", soft_wrap=True, highlight=False
-        )
+        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", **_PLAIN)
     if interrupted:
         err.print("Stopped. What was finished is kept: the same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
@@ -264,7 +264,7 @@ def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int
     if store.torn:
         err.print(f"[yellow]{store.path}: line {store.torn[0]} holds no whole record; its cell runs again.[/]")
     if not todo and not skipped:
-        err.print(f"Nothing to run: all of them are finished in {store.folder}.", soft_wrap=True, highlight=False)
+        err.print(f"Nothing to run: all of them are finished in {store.folder}.", **_PLAIN)
     else:
         left_out = f", {skipped} that make no sense" if skipped else ""
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
@@ -293,16 +293,29 @@ def _tell_report(made: Any, folder: Path) -> None:
     from sslbench.live import comparison_table
 
     out.print(comparison_table(made.comparison))
-    out.print(f"report  {made.html}", soft_wrap=True, highlight=False)
-    out.print(f"plots   {made.plots}", soft_wrap=True, highlight=False)
-    out.print(f"records {folder / 'records.jsonl'}", soft_wrap=True, highlight=False)
+    out.print(f"report  {made.html}", **_PLAIN)
+    out.print(f"plots   {made.plots}", **_PLAIN)
+    out.print(f"records {folder / 'records.jsonl'}", **_PLAIN)
 
 
-def _tracker(suite: Suite, plan: Plan, store: Store, uri: str | None) -> Any:
-    """MLflow, told what the cells are."""
-    from sslbench.live import Tracking
+def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Background:
+    """MLflow, told what is finished already. A URI that cannot be used is refused before anything runs."""
+    from sslbench import tracking
+    from sslbench.executors.jobs import blank_record
 
-    return Tracking(suite, plan, store, uri)
+    uri = tracking.checked(given or tracking.default_uri(store.folder))
+    tracking.require_mlflow()
+    sweep = tracking.sweep_of(store.folder, suite)
+    cells = [blank_record(p.cell, p.key, "ok", "") for p in plan.planned]
+    names = tracking.varying((c.method, c.scenario) for c in cells)
+
+    def warn(line: str) -> None:
+        err.print(f"[yellow]Warning:[/] {_escaped(line)} `sslbench track {store.folder}` writes them later.", **_PLAIN)
+
+    background = tracking.Background(uri, lambda: tracking.Tracker(uri, sweep, names), warn)
+    for record in plan.finished:
+        background.log(record)
+    return background
 
 
 def _device(given: str) -> str:

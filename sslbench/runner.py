@@ -140,8 +140,10 @@ def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
     for group, width in zip(groups, widths, strict=True):
         if len(groups) < workers:  # rather narrow stacks than idle workers
             width = min(width, -(-len(group) * len(groups) // workers))
-        for part in _batched(group, width):
-            jobs.append(Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance))
+        jobs += [
+            Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance)
+            for part in _batched(group, width)
+        ]
     return jobs
 
 

@@ -302,7 +302,7 @@ def _tables(content: Mapping[str, Any], kind: str) -> dict[str, Params]:
     tables = content.get(kind, {})
     if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
         raise BadInput(f"[{kind}] holds tables, one a {kind}: write [{kind}.NAME] and its parameters below.")
-    return json.loads(json.dumps(tables, default=str))  # type: ignore[no-any-return]  # a deep copy, of JSON's types
+    return json.loads(json.dumps(tables, default=str))  # a deep copy, of JSON's types
 
 
 def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> None:

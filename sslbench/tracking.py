@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import logging
 import math
 import os
+import queue
 import re
 import statistics
+import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -326,7 +329,7 @@ class Tracker:
             hyperparameters: those that become MLflow parameters, as `varying` names them.
             started_at: when the sweep began, ISO 8601; now by default.
         """
-        self.uri = _checked(uri)
+        self.uri = checked(uri)
         self.sweep = sweep
         self.hyperparameters = frozenset(hyperparameters)
         with _calm(loggers=()):  # its import sets its own loggers' levels, which are not ours to put back
@@ -476,6 +479,43 @@ class Tracker:
             ) from error
 
 
+class Background:
+    """A tracker on a thread of its own, so that a slow or dead MLflow never holds up the training.
+
+    It is opened there at once. At the first trouble it warns once and gives up: the records are safe in the store.
+    """
+
+    def __init__(self, uri: str, open_tracker: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
+        """
+        Args:
+            uri: where it writes, for those who ask.
+            open_tracker: makes the tracker; called on the thread.
+            warn: told the trouble, in one line; called on the thread.
+        """
+        self.uri = uri
+        self._queue: queue.SimpleQueue[Callable[[Tracker], object] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, args=(open_tracker, warn), name="mlflow", daemon=True)
+        self._thread.start()
+
+    def log(self, record: Record) -> None:
+        """Have a record written as `Tracker.log` does, and return at once."""
+        self._queue.put(lambda tracker: tracker.log(record))
+
+    def close(self, report_folder: Path | None = None, *, interrupted: bool = False) -> None:
+        """End the parent run as `Tracker.close` does, and wait until all is written."""
+        self._queue.put(lambda tracker: tracker.close(report_folder, interrupted=interrupted))
+        self._queue.put(None)
+        self._thread.join()
+
+    def _serve(self, open_tracker: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
+        try:
+            tracker = open_tracker()
+            while (job := self._queue.get()) is not None:
+                job(tracker)
+        except (TrackingError, BadInput) as error:
+            warn(str(error))
+
+
 def track(folder: Path, uri: str | None = None) -> int:
     """Write the current records of a results folder to MLflow, and drop runs of cells that it no longer holds.
 
@@ -500,6 +540,12 @@ def track(folder: Path, uri: str | None = None) -> int:
     tracker.prune([r.id for r in records])
     tracker.close(folder / REPORT_FOLDER)
     return written
+
+
+def require_mlflow() -> None:
+    """See that mlflow is installed, without the seconds that importing it takes. Raises BadInput if not."""
+    if importlib.util.find_spec("mlflow") is None:
+        _import_mlflow()
 
 
 def _import_mlflow() -> ModuleType:
@@ -529,7 +575,7 @@ def _calm(loggers: Iterable[str] = CHATTER) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _checked(uri: str) -> str:
+def checked(uri: str) -> str:
     """The URI as MLflow gets it, a database's path absolute.
 
     Raises:

@@ -42,7 +42,7 @@ class Dataset:
         digest = hashlib.sha256()
         for array in (self.x, self.y, self.x_test, self.y_test):
             digest.update(f"{tuple(array.shape)}{array.dtype}".encode())
-            digest.update(memoryview(array.contiguous().numpy()).cast("B"))
+            digest.update(array.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 

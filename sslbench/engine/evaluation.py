@@ -92,4 +92,4 @@ class Evaluation:
         if not len(self._y["validation"]):
             return None
         accuracy = np.array(self.curves["validation_accuracy"], dtype=float)
-        return int(np.lexsort((self._validation_nll, -accuracy))[0])
+        return int(np.lexsort((np.array(self._validation_nll), -accuracy))[0])

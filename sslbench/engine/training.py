@@ -162,7 +162,7 @@ class Training:
             loss, single = self.objective(self.parameters, self.keys[0], (rows[0][0], rows[1][0]), step)
             losses, terms = loss.unsqueeze(0), {name: value.unsqueeze(0) for name, value in single.items()}
         self.optimizer.zero_grad()
-        losses.sum().backward()  # type: ignore[no-untyped-call]  # seeds share no parameter, so each gets its own gradient
+        losses.sum().backward()  # seeds share no parameter, so each gets its own gradient
         self.optimizer.step()
         return losses.detach(), terms
 

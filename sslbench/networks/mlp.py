@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], classes: int) -> None:
         super().__init__()
         widths = [inputs, *hidden, classes]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor, rng: Rng | None = None) -> Tensor:
         """(n, inputs) -> logits (n, classes)."""

@@ -27,7 +27,8 @@ GRID = 80
 class TwoMoons(Scenario):
     """Two half circles, three labelled points on each, and a network of three hidden layers of ten units.
 
-    The paper names the network and the picture; noise, optimiser and the methods' settings are ours, so the scenario is "Oliver-style".
+    The paper gives the network and the picture; noise, optimiser and the methods' settings are ours: call it
+    "Oliver-style".
     """
 
     family: ClassVar[str] = "two-moons"
