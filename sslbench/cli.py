@@ -18,6 +18,7 @@ from sslbench.errors import BadInput
 
 if TYPE_CHECKING:
     from sslbench.records import Record, Store
+    from sslbench.report import Report
     from sslbench.runner import Plan
     from sslbench.suite import Suite
     from sslbench.tracking import Background
@@ -137,7 +138,7 @@ def run(
     """
     from sslbench import runner
     from sslbench.executors import LocalExecutor
-    from sslbench.records import Record, Store
+    from sslbench.records import Store
     from sslbench.suite import Overrides, read_suite
 
     _use_data(data_dir)
@@ -171,7 +172,7 @@ def report(folder: FolderArgument) -> None:
     """Make the tables (Markdown, CSV, LaTeX), the plots (PNG, SVG) and report.html from the records of a run."""
     from sslbench.report import write_report
 
-    _tell_report(write_report(folder), folder)
+    _tell_report(write_report(folder))
 
 
 @app.command(epilog="Example: `sslbench track results/local/quick --tracking-uri http://127.0.0.1:5000`")
@@ -242,7 +243,7 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: b
 
     records = current(store.load())
     if records:
-        _tell_report(write_report(store.folder), store.folder)
+        _tell_report(write_report(store.folder))
     if tracker is not None:
         tracker.close(store.folder / "report", interrupted=interrupted)
         out.print(f"mlflow  {tracker.uri}   (make ui, or: mlflow ui --backend-store-uri {tracker.uri})", **_PLAIN)
@@ -289,13 +290,14 @@ def _tell_estimate(plan: Plan, device: str, workers: int) -> None:
     out.print(f"About {_duration(total / workers)} with {workers} at a time. Nothing was run.")
 
 
-def _tell_report(made: Any, folder: Path) -> None:
-    from sslbench.live import comparison_table
+def _tell_report(made: Report) -> None:
+    from sslbench.live import grid_table
+    from sslbench.report import comparison_grid
 
-    out.print(comparison_table(made.comparison))
+    out.print(grid_table(comparison_grid(made.comparison)))
+    out.print(_escaped(made.verdict), **_PLAIN)
     out.print(f"report  {made.html}", **_PLAIN)
-    out.print(f"plots   {made.plots}", **_PLAIN)
-    out.print(f"records {folder / 'records.jsonl'}", **_PLAIN)
+    out.print(f"plots   {made.folder / 'plots'} ({len(made.plots)} files)", **_PLAIN)
 
 
 def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Background:

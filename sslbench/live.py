@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sslbench.executors import Advanced, Ended, Event, Job, Started
 from sslbench.records import Record
+from sslbench.report.grids import Grid, Shown
 from sslbench.runner import Plan
 
 Run = Callable[..., Iterator[Record]]
@@ -113,16 +114,20 @@ def picture(sweep: Sweep) -> RenderableType:
     return Group(Text(sweep.headline()), ProgressBar(total=sweep.total, completed=sweep.done, width=60), table)
 
 
-def comparison_table(comparison: Any) -> Table:
-    """The comparison as a table for the terminal, the best of each column marked."""
-    table = Table(title=escape(comparison.title), title_justify="left")
-    for i, name in enumerate(comparison.header):
-        table.add_column(escape(name), justify="left" if i == 0 else "right")
-    for row, marks in zip(comparison.rows, comparison.marks, strict=True):
-        table.add_row(
-            *(
-                f"[bold green]{escape(cell)} *[/]" if best else escape(cell)
-                for cell, best in zip(row, marks, strict=True)
-            )
-        )
+def grid_table(grid: Grid) -> Table:
+    """A table of the report for the terminal, the best entries marked, its notes below."""
+    notes = [f"{letter}: {text}" for letter, text in grid.footnotes] + list(grid.notes)
+    table = Table(
+        title=escape(grid.caption), title_justify="left", caption=escape("\n".join(notes)), caption_justify="left"
+    )
+    table.add_column(escape(grid.corner), no_wrap=True)
+    for column, name in enumerate(grid.header):
+        table.add_column(escape(name), justify="right" if grid.numeric(column) else "left")
+    for row in grid.rows:
+        table.add_row(escape(row.name), *map(_cell, row.cells))
     return table
+
+
+def _cell(shown: Shown) -> str:
+    text = escape(shown.text + "".join(f" [{letter}]" for letter in shown.footnotes))
+    return f"[bold green]{text} *[/]" if shown.best else text
