@@ -28,8 +28,9 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from annotated_types import Ge, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sslbench.engine import obstacle
@@ -255,7 +256,7 @@ class _Top:
     methods: tuple[str, ...]
     scenarios: tuple[str, ...]
     seeds: int | str | tuple[int, ...] = 3
-    seed: int = 0
+    seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     description: str = ""
 
 
