@@ -314,7 +314,7 @@ def test_the_parent_holds_the_report_and_a_summary(uri: str, tmp_path: Path) -> 
     assert parent.info.end_time == 1767348060000
     assert {"cells.ok": 2, "cells.skipped": 1, "train_s": 165.0}.items() <= parent.data.metrics.items()
     note = parent.data.tags["mlflow.note.content"]
-    assert "| vat | 85.0 ± 7.1 (2) |" in note
+    assert "| vat\u2003 | 85.0 ± 7.1 (2)\u2003 |" in note
     assert "self-training/mnist-50/seed0: skipped. needs features" in note
     assert parent.info.status == "FINISHED"
 
