@@ -61,7 +61,7 @@ CALM = {
 CHATTER = ("mlflow", "alembic", "urllib3.connectionpool")
 
 NOTE = """\
-**sslbench / {suite}**: semi-supervised learning methods compared on the same splits.
+Semi-supervised learning methods compared on the same splits: suite {suite} of sslbench.
 
 - A parent run is a sweep (a results folder); its children are the cells, named `method/scenario/seedN`.
 - `accuracy.final` (after the last step) is the headline. `accuracy.selected` is at the checkpoint that a small
