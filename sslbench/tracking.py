@@ -64,15 +64,23 @@ CALM = {
 CHATTER = ("mlflow", "alembic", "urllib3.connectionpool")
 
 NOTE = """\
-**sslbench / {suite}**: semi-supervised learning methods compared on the same splits.
+Semi-supervised learning methods compared on the same splits: suite {suite} of sslbench.
 
 - A parent run is a sweep (a results folder); its children are the cells, named `method/scenario/seedN`.
 - `accuracy.final` (after the last step) is the headline. `accuracy.selected` is at the checkpoint that a small
   validation set picked. `accuracy.oracle` is the best on test over training: to compare with papers that report that.
 - At one scenario and seed all methods have the same split, initial weights and batches: compare them in pairs.
 - `curve/…` are series over training steps. Filter with `params.scenario = "…"`, `tags.status != "ok"`.
-- To compare: tick runs, then *Compare*; or group the table by `method`.
+- To compare: tick runs, then *Compare*; or group the table by `method`. The parent's description has the means.
+
+[All cells in one table, best first](#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey={view})
 """
+VIEW = "cells"
+"""A view that MLflow's UI offers as shared. Its own default is the parents, folded up, without a metric in sight."""
+VIEW_METRICS = ("accuracy.final", "accuracy.selected", "accuracy.oracle", "train_s")
+
+NOT_HERE = "-"
+"""Stands for a parameter that the cell's method has not: left out, MLflow's plots draw it as the highest value."""
 
 
 class TrackingError(RuntimeError):
@@ -177,7 +185,7 @@ def _params(record: Record, hyperparameters: Collection[str]) -> dict[str, str]:
         "seed": str(record.seed),
     }
     all_of_them = _prefixed(_base(record.method), record.method) | _prefixed(record.scenario["family"], record.scenario)
-    return named | {name: value for name, value in all_of_them.items() if name in hyperparameters}
+    return named | {name: all_of_them.get(name, NOT_HERE) for name in sorted(hyperparameters)}
 
 
 def _tags(record: Record) -> dict[str, str]:
@@ -229,12 +237,16 @@ class Point:
     step: int = 0
 
 
-def points(record: Record) -> list[Point]:
+def points(record: Record, otherwise: int = 0) -> list[Point]:
     """All of a record's metrics: single values, and the curves under `curve/`. What is not a number is left out.
 
     The times come from the record alone, so that the same record gives the same points whenever it is written.
+
+    Args:
+        record: what became of a cell.
+        otherwise: time of the points, in ms since 1970, where the record has none.
     """
-    start, end = _span(record)
+    start, end = _span(record, otherwise)
     singles = [Point(name, value, end) for name, value in _singles(record).items() if _is_number(value)]
     steps = _steps(record)
     times = [start + round((end - start) * step / max(1, steps[-1])) for step in steps]
@@ -278,9 +290,9 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _span(record: Record) -> tuple[int, int]:
-    """Start and end of a cell in ms since 1970; now, where the record has no times."""
-    start = _ms(record.provenance.get("started_at")) or _now()
+def _span(record: Record, otherwise: int) -> tuple[int, int]:
+    """Start and end of a cell in ms since 1970. A cell that was skipped has none of its own."""
+    start = _ms(record.provenance.get("started_at")) or otherwise
     return start, max(start, _ms(record.provenance.get("finished_at")) or start)
 
 
@@ -337,7 +349,7 @@ class Tracker:
         with self._speaking("opened"):
             self._client = self._mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             self.experiment_id = self._open_experiment(f"sslbench/{sweep.suite}")
-            self.run_id = self._open_parent(_ms(started_at) or _now())
+            self.run_id, self._started = self._open_parent(_ms(started_at) or _now())
             self._children = self._read_children()
 
     def log(self, record: Record) -> bool:
@@ -374,16 +386,14 @@ class Tracker:
                 self._client.log_artifacts(self.run_id, str(report_folder), REPORT_FOLDER)
             runs = [run for run in self._search(self._in_sweep) if run.info.status != "RUNNING"]
             counts = Counter(run.data.tags.get("status", "failed") for run in runs)
-            end = max((run.info.end_time or 0 for run in runs), default=0) or _now()
+            end = max([self._started, *(run.info.end_time for run in runs)])
             self._summarise(runs, counts, end)
             self._client.set_terminated(self.run_id, _parent_status(counts, interrupted), end)
 
     def _open_experiment(self, name: str) -> str:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
-            return self._client.create_experiment(
-                name, artifact_location=_artifacts(self.uri), tags=_experiment_tags(self.sweep.suite)
-            )
+            return self._create_experiment(name)
         if experiment.lifecycle_stage == "deleted":
             raise BadInput(
                 f"The MLflow experiment '{name}' was deleted. Bring it back with "
@@ -392,14 +402,21 @@ class Tracker:
             )
         return experiment.experiment_id
 
-    def _open_parent(self, started: int) -> str:
+    def _create_experiment(self, name: str) -> str:
+        tags = _experiment_tags(self.hyperparameters)
+        made = self._client.create_experiment(name, artifact_location=_artifacts(self.uri), tags=tags)
+        note = NOTE.format(suite=self.sweep.suite, id=made, view=VIEW)
+        self._client.set_experiment_tag(made, "mlflow.note.content", note)
+        return made
+
+    def _open_parent(self, started: int) -> tuple[str, int]:
         if run := next(self._search(f"tags.`{SWEEP_TAG}` = '{self.sweep.id}'"), None):
             self._client.update_run(run.info.run_id, status="RUNNING")
-            return run.info.run_id
+            return run.info.run_id, run.info.start_time
         begun = datetime.fromtimestamp(started / 1000, UTC)
         tags = {SWEEP_TAG: self.sweep.id, "mlflow.source.name": "sslbench", "mlflow.source.type": "LOCAL"}
         name = f"{self.sweep.suite} {begun:%Y-%m-%d %H:%M}"
-        return self._client.create_run(self.experiment_id, started, tags, name).info.run_id
+        return self._client.create_run(self.experiment_id, started, tags, name).info.run_id, started
 
     @property
     def _in_sweep(self) -> str:
@@ -435,12 +452,12 @@ class Tracker:
     def _write(self, record: Record, params: Mapping[str, str]) -> None:
         """Four calls a cell. The end comes last: a run without it is known to be half."""
         entities = self._mlflow.entities
-        start, end = _span(record)
+        start, end = _span(record, self._started)
         digest = _digest(record)
         tags = _tags(record) | {"mlflow.parentRunId": self.run_id, CELL_TAG: record.id, RECORD_TAG: digest}
         run_id = self._client.create_run(self.experiment_id, start, tags, record.id).info.run_id
         self._children[record.id] = _Child(run_id, digest, False, params)
-        metrics = iter([entities.Metric(p.name, p.value, p.time_ms, p.step) for p in points(record)])
+        metrics = iter([entities.Metric(p.name, p.value, p.time_ms, p.step) for p in points(record, self._started)])
         self._client.log_batch(
             run_id,
             metrics=list(islice(metrics, METRICS_A_CALL - len(params))),
@@ -461,7 +478,7 @@ class Tracker:
         self._client.log_batch(
             self.run_id,
             metrics=[metric(name, float(value), end, 0) for name, value in numbers.items()],
-            tags=[tag("mlflow.note.content", _clip(_table(runs), NOTE_LENGTH))],
+            tags=[tag("mlflow.note.content", _clip(_description(runs), NOTE_LENGTH))],
         )
 
     @contextlib.contextmanager
@@ -643,12 +660,24 @@ def _shown(uri: str) -> str:
     )
 
 
-def _experiment_tags(suite: str) -> dict[str, str]:
+def _experiment_tags(hyperparameters: Collection[str]) -> dict[str, str]:
     return {
-        "mlflow.note.content": NOTE.format(suite=suite),
         "mlflow.experimentKind": "custom_model_development",  # else the UI guesses, and may offer pages for chat traces
         "mlflow.experiment.primaryMetric.name": "accuracy.final",
         "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(hyperparameters)),
+    }
+
+
+def _view(hyperparameters: Collection[str]) -> dict[str, Any]:
+    """The table of cells, in the form in which MLflow's UI keeps a shared view; what it does not know it ignores."""
+    columns = [f"metrics.`{name}`" for name in VIEW_METRICS]
+    columns += [f"params.`{name}`" for name in (*IDENTITY, *sorted(hyperparameters))]
+    return {
+        "searchFilter": "params.seed != ''",  # parents have none
+        "orderByKey": "metrics.`accuracy.final`",
+        "orderByAsc": False,
+        "selectedColumns": [*columns, "tags.`status`"],
     }
 
 
@@ -672,23 +701,43 @@ def _parent_status(counts: Counter[str], interrupted: bool) -> str:
     return "FAILED" if counts["failed"] or counts["timeout"] else "FINISHED"
 
 
-def _table(runs: Iterable[Any]) -> str:
-    """Mean final accuracy by method and scenario, in Markdown, and what has no result."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    without = []
-    for run in runs:
-        if "accuracy.final" in run.data.metrics:
-            pair = run.data.params["method"], run.data.params["scenario"]
-            found[pair].append(run.data.metrics["accuracy.final"])
-        if (status := run.data.tags.get("status")) != "ok":
-            without.append(f"- {run.info.run_name}: {status}. {_clip(run.data.tags.get('reason', ''), 100)}")
-    methods, scenarios = ({pair[side]: None for pair in sorted(found)} for side in (0, 1))
-    head = ["| method |" + "".join(f" {s} |" for s in scenarios), "|---|" + "---:|" * len(scenarios)]
-    rows = [f"| {m} |" + "".join(f" {_mean(found.get((m, s)))} |" for s in scenarios) for m in methods]
-    title = "Final test accuracy in %, mean ± standard deviation over seeds (number of seeds).\n"
-    return "\n".join(
-        ([title, *head, *rows] if found else []) + (["", "Not ok:", "", *sorted(without)] if without else [])
+def _description(runs: list[Any]) -> str:
+    """The parent's page: mean final accuracies, and what has no result, in Markdown."""
+    missing = sorted(
+        f"- {run.info.run_name}: {run.data.tags.get('status')}. {_clip(run.data.tags.get('reason', ''), 100)}"
+        for run in runs
+        if run.data.tags.get("status") != "ok"
     )
+    return "\n".join([*_table(runs), *(["", "Not ok:", "", *missing] if missing else [])])
+
+
+def _table(runs: Iterable[Any]) -> list[str]:
+    """Mean final accuracy by method and scenario, scenarios by their number of labels."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    labels: dict[str, float] = {}
+    for run in runs:
+        params = run.data.params
+        if "accuracy.final" in run.data.metrics:
+            found[params["method"], params["scenario"]].append(run.data.metrics["accuracy.final"])
+            labels[params["scenario"]] = float(params["labels"]) if params["labels"].isdecimal() else math.inf
+    scenarios = sorted(labels, key=lambda name: (labels[name], name))
+    methods = sorted({method for method, _ in found})
+    return (
+        [
+            "Final test accuracy in %, mean ± standard deviation over seeds (number of seeds).",
+            "",
+            _row("method", *scenarios),
+            "|---|" + "---:|" * len(scenarios),
+            *(_row(m, *(_mean(found.get((m, s))) for s in scenarios)) for m in methods),
+        ]
+        if found
+        else []
+    )
+
+
+def _row(*cells: str) -> str:
+    # The em space keeps columns apart: MLflow's style sheet gives a table's cells no room.
+    return "| " + " | ".join(f"{cell}\u2003" for cell in cells) + " |"
 
 
 def _mean(accuracies: list[float] | None) -> str:

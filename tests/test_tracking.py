@@ -153,7 +153,7 @@ def test_only_what_varies_is_a_parameter(uri: str) -> None:
     runs = runs_of(uri)
     named = {"method": "vat+wide", "scenario": "mnist-50", "labels": "50", "seed": "0"}
     assert runs["vat+wide/mnist-50/seed0"].data.params == named | {"vat.radius": "4.0"}
-    assert runs["pi-model/mnist-50/seed0"].data.params.keys() == named.keys()
+    assert runs["pi-model/mnist-50/seed0"].data.params["vat.radius"] == "-"
 
 
 def test_what_differs_at_one_number_of_labels_varies() -> None:
@@ -300,7 +300,7 @@ def test_the_parent_holds_the_report_and_a_summary(uri: str, tmp_path: Path) -> 
     (report / "plots").mkdir(parents=True)
     (report / "report.html").write_text("<p>")
     (report / "plots" / "one.png").write_bytes(b"png")
-    tracker = a_tracker(uri)
+    tracker = Tracker(uri, Sweep("s1", "quick"), started_at=STARTED)
     for record in (a_record(), a_record(seed=1, metrics={"accuracy": {"final": 0.8}}), a_skipped_record()):
         tracker.log(record)
     tracker.close(report)
@@ -311,9 +311,10 @@ def test_the_parent_holds_the_report_and_a_summary(uri: str, tmp_path: Path) -> 
     )
     assert stored.read_bytes() == b"png"
     parent = client.get_run(tracker.run_id)
+    assert parent.info.end_time == 1767348060000
     assert {"cells.ok": 2, "cells.skipped": 1, "train_s": 165.0}.items() <= parent.data.metrics.items()
     note = parent.data.tags["mlflow.note.content"]
-    assert "| vat | 85.0 ± 7.1 (2) |" in note
+    assert "| vat\u2003 | 85.0 ± 7.1 (2)\u2003 |" in note
     assert "self-training/mnist-50/seed0: skipped. needs features" in note
     assert parent.info.status == "FINISHED"
 
@@ -454,3 +455,18 @@ def test_nothing_of_the_users_program_is_changed(uri: str, capfd: pytest.Capture
     after = state()
     assert after == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_experiment_explains_itself_and_links_to_a_table_of_cells(uri: str) -> None:
+    made = client_of(uri).get_experiment(a_tracker(uri, "vat.radius").experiment_id)
+    assert made.name == "sslbench/quick"
+    assert f"#/experiments/{made.experiment_id}/runs" in made.tags["mlflow.note.content"]
+    view = json.loads(made.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
+    assert {"metrics.`accuracy.final`", "params.`method`", "params.`vat.radius`"} <= set(view["selectedColumns"])
+
+
+def test_a_note_that_a_person_changed_stays(uri: str) -> None:
+    client, made = client_of(uri), a_tracker(uri).experiment_id
+    client.set_experiment_tag(made, "mlflow.note.content", "mine")
+    a_tracker(uri)
+    assert client.get_experiment(made).tags["mlflow.note.content"] == "mine"
