@@ -68,7 +68,10 @@ def test_a_variant_has_a_name_of_its_own():
 
 def test_overrides_win():
     overrides = Overrides(
-        ["vat"], ["mnist5k-50"], "3,7,10-12", ["vat.radius=2.5", "mnist5k-50.steps=7", "mnist5k-50.optimizer=sgd", "*.points=3"]
+        ["vat"],
+        ["mnist5k-50"],
+        "3,7,10-12",
+        ["vat.radius=2.5", "mnist5k-50.steps=7", "mnist5k-50.optimizer=sgd", "*.points=3"],
     )
     suite = make_suite(BASE, overrides)
     scenario = suite.scenarios["mnist5k-50"][1]
@@ -102,7 +105,10 @@ def test_overrides_win():
         ({"method": {"v": {"base": "vta"}}}, "Unknown method 'vta'"),
         ({"method": {"vat": {"base": "vat"}}}, "'vat' is a registered method: choose another name"),
         ({"method": {"vat": 3}}, "holds tables"),
-        ({"scenario": {"mnist5k-50": {"optimizer": "adamw"}}}, "optimizer = 'adamw' is not valid: input should be 'adam' or 'sgd'"),
+        (
+            {"scenario": {"mnist5k-50": {"optimizer": "adamw"}}},
+            "optimizer = 'adamw' is not valid: input should be 'adam' or 'sgd'",
+        ),
         ({"scenario": {"mnist5k-50": {"steps": True}}}, "steps = True is not valid"),
         ({"scenario": {"*": {"stepz": 3}}}, "Unknown key of .*stepz.*Did you mean 'steps'"),
         ({"methods": ["pseudo-label"], "method": {"pseudo-label": {"ramp_end": 0.0}}}, "ramp_end must be at least"),

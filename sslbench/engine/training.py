@@ -235,9 +235,12 @@ class Training:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters, s = list(self.parameters.values()), self.scenario
+        # The fused kernels of a CPU round the ends of a tensor otherwise than its middle: a seed's bits would then depend on
+        # its place in the stack.
+        fused = self.device.type != "cpu" or not self.stacked
         if s.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=s.lr, weight_decay=s.weight_decay, fused=True)
-        return torch.optim.SGD(parameters, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=True)
+            return torch.optim.Adam(parameters, lr=s.lr, weight_decay=s.weight_decay, fused=fused)
+        return torch.optim.SGD(parameters, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused)
 
     def learning_rate(self, index: int) -> float:
         """Learning rate of a step, by the scenario's schedule."""

@@ -23,7 +23,9 @@ CPU = torch.device("cpu")
 
 
 def moons(**changes):
-    return make_scenario("two-moons-6", **{"steps": 12, "points": 4, "training_points": 80, "test_points": 60, **changes})
+    return make_scenario(
+        "two-moons-6", **{"steps": 12, "points": 4, "training_points": 80, "test_points": 60, **changes}
+    )
 
 
 @given(n=st.integers(1, 30), batch=st.integers(1, 30), steps=st.integers(1, 40), cut=st.integers(0, 40))
@@ -46,7 +48,8 @@ def test_every_method_sees_the_same_batches_and_initial_weights():
     scenario = make_scenario("mnist5k-50", steps=5, points=1)
     problem = scenario.problem(rng_of(0))
     trainings = [
-        Training(make_method(m, scenario), scenario, [problem], [rng_of(0)], CPU) for m in ("pseudo-label", "pi-model", "vat")
+        Training(make_method(m, scenario), scenario, [problem], [rng_of(0)], CPU)
+        for m in ("pseudo-label", "pi-model", "vat")
     ]
     for name in trainings[0].parameters:
         assert all(torch.equal(t.parameters[name], trainings[0].parameters[name]) for t in trainings)
