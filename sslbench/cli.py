@@ -119,7 +119,10 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Results folder. Default: results/local/NAME.")] = None,
     executor: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
-    workers: Annotated[int | None, typer.Option(help="Cells at a time. Default: one a CPU core; one on CUDA.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes. Default: one a CPU core; one on CUDA. 0: this process, for a debugger."),
+    ] = None,
     plugin: PluginOption = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
@@ -137,7 +140,7 @@ def run(
     touches runs. Then the tables, plots and the report are made.
     """
     from sslbench import runner
-    from sslbench.executors import LocalExecutor
+    from sslbench.executors import InlineExecutor, LocalExecutor
     from sslbench.records import Store
     from sslbench.suite import Overrides, read_suite
 
@@ -145,16 +148,16 @@ def run(
     plugins = _load_plugins(plugin)
     overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()))
     chosen = read_suite(suite, overrides)
-    where = _device(device)
-    count = workers if workers is not None else _default_workers(where)
+    where = runner.resolve_device(device)
+    count = workers if workers is not None else runner.default_workers(where)
     if executor != "local":
         raise BadInput(f"Unknown executor '{executor}'. Known: local.")
-    engine = LocalExecutor(count, plugins)
+    engine = LocalExecutor(count, plugins) if count else InlineExecutor()
     store = Store(out_dir or runner.results_folder(chosen.name))
     plan = runner.make_plan(chosen, store)
-    _tell_plan(chosen, plan, store, where, count)
+    _tell_plan(chosen, plan, store, where, max(count, 1))
     if dry_run:
-        _tell_estimate(plan, where, count)
+        _tell_estimate(plan, where, max(count, 1))
         return
     store.prepare()
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
@@ -162,7 +165,7 @@ def run(
     if plan.pending or plan.impossible:
         from sslbench.live import follow
 
-        records = follow(runner.run, plan, store, engine, where, count, console=err)
+        records = follow(runner.run, plan, store, engine, where, max(count, 1), console=err)
         interrupted = _consume(records, tracker)
     _finish(store, plan, tracker, interrupted)
 
@@ -318,25 +321,6 @@ def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Backgro
     for record in plan.finished:
         background.log(record)
     return background
-
-
-def _device(given: str) -> str:
-    import torch
-
-    if given not in ("auto", "cpu", "cuda"):
-        raise BadInput(f"Unknown device '{given}': give auto, cpu or cuda.")
-    available = torch.cuda.is_available()
-    if given == "cuda" and not available:
-        raise BadInput(
-            "--device cuda: torch finds no CUDA device here. Use --device cpu, or install a CUDA build of torch."
-        )
-    return "cuda" if given == "cuda" or (given == "auto" and available) else "cpu"
-
-
-def _default_workers(device: str) -> int:
-    if device == "cuda":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _names(given: str | None) -> list[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +193,27 @@ def _probe(cell: Cell, device: str) -> float:
     timing = engine.run(cell.method, short, [cell.rng], torch.device(device))[0].timing
     scale = scenario.steps / short.steps if scenario.estimator() is None else 1.0
     return timing["setup_s"] + scale * timing["train_s"] + scenario.points * timing["eval_s"]
+
+
+def resolve_device(given: str) -> str:
+    """ "cpu" or "cuda", from "auto", "cpu" or "cuda".
+
+    Raises:
+        BadInput: anything else, or CUDA where there is none.
+    """
+    if given not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"Unknown device '{given}': give auto, cpu or cuda.")
+    available = torch.cuda.is_available()
+    if given == "cuda" and not available:
+        raise BadInput("--device cuda: torch finds no CUDA device here. Use --device cpu, or a CUDA build of torch.")
+    return "cuda" if available and given != "cpu" else "cpu"
+
+
+def default_workers(device: str) -> int:
+    """A process for each core this process may use; one on CUDA, whose stacks are wide instead."""
+    if device == "cuda":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def results_folder(name: str) -> Path:

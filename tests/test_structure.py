@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report"},
+    "api": {"runner", "executors", "records", "registry", "suite"},
     "cli": None,  # everything
     "__init__": None,
     "__main__": {"cli"},
@@ -49,7 +50,9 @@ def imported(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "sslbench":
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "sslbench" else {node.module}
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "sslbench" else {node.module}
+            )
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "sslbench"}
     return found

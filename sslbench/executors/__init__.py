@@ -1,6 +1,7 @@
 """Where cells run. An executor takes jobs and yields events until all have ended."""
 
+from sslbench.executors.inline import InlineExecutor
 from sslbench.executors.jobs import Advanced, CellResult, Ended, Event, Job, Started, failure
 from sslbench.executors.local import LocalExecutor
 
-__all__ = ["Advanced", "CellResult", "Ended", "Event", "Job", "LocalExecutor", "Started", "failure"]
+__all__ = ["Advanced", "CellResult", "Ended", "Event", "InlineExecutor", "Job", "LocalExecutor", "Started", "failure"]

@@ -37,7 +37,7 @@ class LocalExecutor:
             plugins: plugin files that each worker loads.
         """
         if workers < 1:
-            raise BadInput(f"--workers must be at least 1, not {workers}.")
+            raise BadInput(f"--workers must be at least 1, or 0 for this process, not {workers}.")
         self._workers, self._plugins = workers, tuple(plugins)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:

@@ -1,0 +1,241 @@
+"""The command line as a user meets it: what it prints, what it refuses, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from sslbench.cli import main
+from sslbench.records import Store
+from tests.test_registry import write_plugin
+
+SUITE = """
+name = "tiny"
+seeds = 2
+methods = ["supervised", "vat"]
+scenarios = ["two-moons-6"]
+[scenario.two-moons-6]
+steps = 5
+points = 2
+training_points = 60
+test_points = 40
+"""
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    """A tiny suite file in a folder of its own, which is the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SSLBENCH_DATA", raising=False)
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    return path
+
+
+def sslbench(*words, capsys):
+    """Run the command line here: (exit code, standard output, standard error)."""
+    old = sys.argv
+    sys.argv = ["sslbench", *map(str, words)]
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = old
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_a_run_ends_with_a_table_and_says_where_things_are(suite, capsys, tmp_path):
+    code, out, err = sslbench("run", suite, capsys=capsys)
+    assert code == 0
+    assert "2 methods × 1 scenarios × 2 seeds = 4 cells" in err
+    assert "4/4 cells, 0 failed" in err
+    assert "supervised" in out
+    assert "±" in out
+    assert "highest mean accuracy" in out
+    folder = tmp_path / "results" / "local" / "tiny"
+    for made in ("report/report.html", "report/comparison.csv", "records.jsonl"):
+        assert (folder / made).stat().st_size > 0
+    assert str(folder / "report" / "report.html") in out
+    with sqlite3.connect(tmp_path / "results" / "local" / "mlflow.db") as database:
+        assert database.execute("select count(*) from runs").fetchone() == (5,)  # a parent and four cells
+    database.close()
+
+    code, out, err = sslbench("run", suite, capsys=capsys)
+    assert code == 0
+    assert "Nothing to run" in err
+    assert "±" in out
+    with sqlite3.connect(tmp_path / "results" / "local" / "mlflow.db") as database:
+        assert database.execute("select count(*) from runs").fetchone() == (5,)
+    database.close()
+
+
+def test_a_dry_run_prints_the_cells_and_an_estimate_and_writes_nothing(suite, capsys, tmp_path):
+    code, out, _ = sslbench("run", suite, "--dry-run", capsys=capsys)
+    assert code == 0
+    assert "vat/two-moons-6/seed1" in out
+    assert "to run" in out
+    assert "About" in out
+    assert not (tmp_path / "results").exists()
+    assert sslbench("run", suite, "--no-mlflow", "--methods", "vat", capsys=capsys)[0] == 0
+    _, out, err = sslbench("run", suite, "--dry-run", capsys=capsys)
+    assert "2 finished, 2 to run" in err
+    assert out.count(" ok") == 2
+
+
+def test_overrides_and_filters(suite, capsys, tmp_path):
+    words = ["--no-mlflow", "--out", tmp_path / "o", "--seeds", "5,7", "--methods", "vat", "--set", "vat.radius=0.9"]
+    assert sslbench("run", suite, *words, capsys=capsys)[0] == 0
+    records = Store(tmp_path / "o").load()
+    assert sorted(r.id for r in records) == ["vat/two-moons-6/seed5", "vat/two-moons-6/seed7"]
+    assert records[0].method["params"]["radius"] == 0.9
+    assert not list(tmp_path.glob("**/mlflow.db"))
+
+
+def test_a_plugin_method_runs_and_is_listed(suite, capsys, tmp_path):
+    plugin = write_plugin(tmp_path / "mine.py", name="from-the-command-line")
+    code, out, _ = sslbench("list", "methods", "--plugin", plugin, capsys=capsys)
+    assert code == 0
+    assert "from-the-command-line" in out
+    words = ["--plugin", plugin, "--no-mlflow", "--methods", "supervised,from-the-command-line"]
+    code, out, _ = sslbench("run", suite, *words, capsys=capsys)
+    assert code == 0
+    assert {r.method["name"] for r in Store(tmp_path / "results/local/tiny").load()} == {
+        "supervised",
+        "from-the-command-line",
+    }
+
+
+def test_a_failed_cell_is_exit_code_1(suite, capsys, tmp_path):
+    plugin = write_plugin(tmp_path / "fails.py", name="fails", body="raise RuntimeError('[bold]odd[/] reason')")
+    code, _, err = sslbench(
+        "run", suite, "--plugin", plugin, "--no-mlflow", "--methods", "supervised,fails", capsys=capsys
+    )
+    assert code == 1
+    assert "failed: fails/two-moons-6/seed0: RuntimeError: [bold]odd[/] reason" in err
+    assert "Traceback" not in err
+
+
+def test_report_track_and_splits(suite, capsys, tmp_path):
+    sslbench("run", suite, "--no-mlflow", capsys=capsys)
+    folder = tmp_path / "results" / "local" / "tiny"
+    assert sslbench("report", folder, capsys=capsys)[0] == 0
+    uri = f"sqlite:///{tmp_path / 'other.db'}"
+    code, out, _ = sslbench("track", folder, "--tracking-uri", uri, capsys=capsys)
+    assert (code, out.startswith("4 cells")) == (0, True)
+    assert sslbench("track", folder, "--tracking-uri", uri, capsys=capsys)[1].startswith("0 cells")
+    assert sslbench("splits", suite, "--out", tmp_path / "s", capsys=capsys)[0] == 0
+    split = json.loads((tmp_path / "s" / "two-moons-6-seed1.json").read_text())
+    recorded = {r.provenance["split_sha256"] for r in Store(folder).load() if r.seed == 1}
+    assert recorded == {split["split_sha256"]}
+    assert len(split["labelled"]) == 6
+
+
+def test_list_as_json(capsys):
+    code, out, _ = sslbench("list", "--json", capsys=capsys)
+    content = json.loads(out)
+    assert code == 0
+    assert "vat" in {m["name"] for m in content["methods"]}
+    assert {"name", "summary", "origin"} == content["scenarios"][0].keys()
+
+
+def refused(capsys, *words):
+    code, _, err = sslbench(*words, capsys=capsys)
+    assert code == 2, err
+    assert "Traceback" not in err
+    return " ".join(err.split())
+
+
+def test_bad_input_is_one_line_and_exit_code_2(suite, capsys, tmp_path):
+    run = ["run", suite, "--no-mlflow"]
+    assert "Unknown method 'vta'. Did you mean 'vat'?" in refused(capsys, *run, "--methods", "vta")
+    assert "Unknown scenario 'two-moons'. Did you mean 'two-moons-6'?" in refused(
+        capsys, *run, "--scenarios", "two-moons"
+    )
+    assert "seeds = 0 names no seeds" in refused(capsys, *run, "--seeds", "0")
+    assert "Unknown key of method 'vat' 'radios'" in refused(capsys, *run, "--set", "vat.radios=1")
+    assert "labels = 7 cannot be shared out" in refused(capsys, *run, "--set", "two-moons-6.labels=7")
+    assert "Unknown device 'gpu'" in refused(capsys, *run, "--device", "gpu")
+    assert "Unknown executor 'slurm'" in refused(capsys, *run, "--executor", "slurm")
+    assert "--workers must be at least 1" in refused(capsys, *run, "--workers", "-1")
+    assert "No suite file" in refused(capsys, "run", tmp_path / "none.toml")
+    assert "No plugin file" in refused(capsys, *run, "--plugin", tmp_path / "none.py")
+    assert "holds no records" in refused(capsys, "report", tmp_path)
+    assert "holds no records" in refused(capsys, "track", tmp_path)
+    assert "cannot be listed" in refused(capsys, "list", "everything")
+    assert "is no folder" in refused(capsys, *run, "--data-dir", tmp_path / "none")
+    refused(capsys, "run")
+    refused(capsys, "run", suite, "--no-such-option")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_plugin_with_a_syntax_error_is_refused(suite, capsys, tmp_path):
+    (tmp_path / "broken.py").write_text("def (:\n")
+    message = refused(capsys, "run", suite, "--plugin", tmp_path / "broken.py")
+    assert "broken.py cannot be loaded: SyntaxError" in message
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device_is_refused(suite, capsys):
+    assert "torch finds no CUDA device here" in refused(capsys, "run", suite, "--device", "cuda")
+
+
+def test_missing_data_are_refused(suite, capsys, tmp_path):
+    (tmp_path / "data").mkdir()
+    words = ["--scenarios", "mnist-50", "--data-dir", tmp_path / "data"]
+    try:
+        assert "No data set 'mnist' in" in refused(capsys, "run", suite, *words)
+    finally:
+        os.environ.pop("SSLBENCH_DATA", None)
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(suite, capsys, tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    message = refused(capsys, "run", suite, "--out", tmp_path / "taken" / "deeper")
+    assert "cannot be written" in message or "cannot be read" in message
+
+
+def test_a_store_of_another_schema_is_refused_and_left_as_it_is(suite, capsys, tmp_path):
+    sslbench("run", suite, "--no-mlflow", "--methods", "supervised", capsys=capsys)
+    path = Store(tmp_path / "results" / "local" / "tiny").path
+    path.write_text(path.read_text().replace('"schema":1', '"schema":99'))
+    before = path.read_bytes()
+    assert "schema 99" in refused(capsys, "run", suite, "--no-mlflow")
+    assert path.read_bytes() == before
+
+
+def test_a_dead_mlflow_server_costs_one_warning_and_no_result(suite, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    code, out, err = sslbench(
+        "run", suite, "--tracking-uri", "http://127.0.0.1:9", "--methods", "supervised", capsys=capsys
+    )
+    assert code == 0
+    assert err.count("Warning:") == 1
+    assert "sslbench track" in " ".join(err.split())
+    assert "±" in out
+    assert len(Store(tmp_path / "results" / "local" / "tiny").load()) == 2
+
+
+def test_ctrl_c_keeps_what_is_finished(suite, tmp_path):
+    suite.write_text(SUITE.replace("steps = 5", "steps = 400").replace("seeds = 2", "seeds = 40"))
+    command = [sys.executable, "-m", "sslbench", "run", str(suite), "--no-mlflow", "--workers", "2"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    records = tmp_path / "results" / "local" / "tiny" / "records.jsonl"
+    deadline = time.monotonic() + 120
+    while not (records.exists() and records.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "What was finished is kept" in err
+    assert "Traceback" not in err
+    assert 0 < len(Store(records.parent).load()) < 80
