@@ -1,0 +1,130 @@
+"""The report of a results folder: tables, plots and one HTML page, made from its records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sslbench.errors import BadInput
+from sslbench.records import RECORDS_FILE, Record, Store, load_records
+from sslbench.report import canvas, grids, plots, render, words
+from sslbench.report.page import Picture, page
+from sslbench.report.tables import Comparison, compare, frame, long_table
+
+__all__ = ["Comparison", "Report", "compare", "frame", "write_report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and the comparison that all of it shows."""
+
+    folder: Path
+    html: Path
+    markdown: Path
+    csv: Path
+    latex: Path
+    plots: tuple[Path, ...]
+    """A PNG and an SVG of every plot."""
+    comparison: Comparison
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file, the page first."""
+        return (self.html, self.markdown, self.csv, self.latex, *self.plots)
+
+
+def write_report(folder: Path, *, out: Path | None = None) -> Report:
+    """Write the report of the records in `folder`; the same records give the same bytes.
+
+    Args:
+        folder: a results folder.
+        out: where to write; `folder/report` by default, where the plots of an earlier report are removed first.
+
+    Raises:
+        BadInput: the folder has no records, or the report cannot be written.
+    """
+    folder = Path(folder)
+    records = load_records(folder)
+    if not records:
+        raise BadInput(
+            f"No records in {folder} (it has no whole line in {RECORDS_FILE}). "
+            f"Run a suite first: sslbench run SUITE.toml --out {folder}"
+        )
+    own, out = out is None, Path(out or folder / "report")
+    try:
+        _prepare(out / "plots", empty=own)
+        return _write(records, Store(folder), out)
+    except OSError as error:
+        raise BadInput(f"The report cannot be written to {out}: {error.strerror}. Give another with --out.") from error
+
+
+def _write(records: list[Record], store: Store, out: Path) -> Report:
+    comparison, cells = compare(records), frame(records)
+    pictures, files = _plots(records, store, out / "plots")
+    report = Report(
+        out,
+        html=out / "report.html",
+        markdown=out / "comparison.md",
+        csv=out / "comparison.csv",
+        latex=out / "comparison.tex",
+        plots=tuple(files),
+        comparison=comparison,
+    )
+    _text(report.markdown, _markdown(comparison, [grids.missing_grid(comparison, cells)]))
+    _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
+    _text(report.latex, render.latex(grids.comparison_grid(comparison), "tab:sslbench"))
+    _text(report.html, page(records, cells, comparison, pictures))
+    return report
+
+
+def _plots(records: list[Record], store: Store, folder: Path) -> tuple[list[Picture], list[Path]]:
+    pictures, files = [], []
+
+    def arrays(record: Record) -> Mapping[str, np.ndarray]:
+        try:
+            return store.arrays(record)
+        except FileNotFoundError:  # records that were copied without their arrays still make a report
+            return {}
+
+    with canvas.style():
+        for plot in plots.draw(records, arrays):
+            width, height = (round(96 * inches) for inches in plot.figure.get_size_inches())
+            pictures.append(Picture(plot, canvas.png(plot.figure), width, height))
+            files += [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]
+            files[-2].write_bytes(pictures[-1].png)
+            files[-1].write_bytes(canvas.svg(plot.figure))
+    return pictures, files
+
+
+def _markdown(comparison: Comparison, more: list[grids.Grid | None]) -> str:
+    """The tables and the sentences about them."""
+    tables = [
+        grids.difference_grid(comparison),
+        grids.accuracies_grid(comparison),
+        *more,
+        grids.failures_grid(comparison),
+    ]
+    parts = [
+        "# Comparison\n",
+        render.escape_markdown(words.verdict(comparison)) + "\n",
+        *(f"- {render.escape_markdown(text)}" for text in words.cautions(comparison)),
+        "",
+        render.markdown(grids.comparison_grid(comparison)),
+        *(render.markdown(grid) for grid in tables if grid is not None),
+    ]
+    return "\n".join(parts)
+
+
+def _prepare(folder: Path, *, empty: bool) -> None:
+    """Make the folder. It is emptied only where it is ours: a folder the user names may hold other plots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.iterdir()) if empty else []:
+        if old.suffix in (".png", ".svg"):
+            old.unlink()
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,112 @@
+"""What all plots share: the style, the figure with its words, and files that are the same byte for byte."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sslbench.report.palette import Look
+
+DPI = 150
+
+_LOCK = threading.RLock()  # matplotlib's settings are global: one thread at a time draws under ours
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure and the words that go with it."""
+
+    name: str
+    """Name of its files, without ending."""
+    section: str
+    """Which part of the page it belongs to."""
+    title: str
+    caption: str
+    alt: str
+    """What it shows, for those who cannot see it."""
+    figure: Figure
+    wide: bool = False
+    """Too wide to stand beside another."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Our settings whatever the user's matplotlibrc says. Figures must be drawn and saved inside."""
+    with _LOCK, mpl.rc_context():
+        settings: Any = mpl.rcParams
+        settings.update({k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith(("backend", "date."))})
+        settings.update(_settings())
+        yield
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure in inches, with a canvas of its own and nothing of pyplot's global state."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def png(drawn: Figure) -> bytes:
+    """The figure as PNG, the same bytes for the same drawing."""
+    return _save(drawn, format="png", dpi=DPI)
+
+
+def svg(drawn: Figure) -> bytes:
+    """The figure as SVG, without a date and with ids that do not change."""
+    return _save(drawn, format="svg", metadata={"Date": None})
+
+
+def legend(drawn: Figure, looks: Mapping[str, Look], *, columns: int = 3, above: bool = False) -> None:
+    """One legend of the methods below (or above) all the axes."""
+    handles = [
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle=as_given(look.dashes), label=name, markersize=5)
+        for name, look in looks.items()
+    ]
+    place = "outside upper center" if above else "outside lower center"
+    drawn.legend(handles=handles, loc=as_given(place), ncols=min(columns, len(handles)), frameon=False)
+
+
+def as_given(value: object) -> Any:
+    """The value, past matplotlib's types, which know fewer line styles than matplotlib."""
+    return value
+
+
+def bare(axes: Axes) -> None:
+    """Hide axes that hold nothing."""
+    axes.set_axis_off()
+
+
+def _save(drawn: Figure, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, **options)
+    return buffer.getvalue()
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        **sns.axes_style("whitegrid"),
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so it looks the same everywhere
+        "font.size": 10,
+        "axes.titlesize": 10.5,
+        "axes.labelsize": 10,
+        "axes.edgecolor": "#999999",
+        "grid.color": "#e6e6e6",
+        "legend.fontsize": 9.5,
+        "xtick.labelsize": 9,
+        "ytick.labelsize": 9,
+        "svg.hashsalt": "sslbench",
+        "figure.facecolor": "white",
+        "figure.constrained_layout.h_pad": 0.08,
+    }

@@ -1,0 +1,98 @@
+"""The report as one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sslbench.records import Record
+from sslbench.report import grids, settings, words
+from sslbench.report.canvas import Plot
+from sslbench.report.tables import Comparison
+
+GLOSSARY = (
+    (
+        "final",
+        "Test accuracy after the last training step. The headline: nothing was chosen by looking at test data.",
+    ),
+    (
+        "selected",
+        "Test accuracy at the checkpoint that a small validation set picked, one no larger than the labelled set.",
+    ),
+    (
+        "oracle",
+        "The best test accuracy over training. It is chosen on the test set and therefore too high; it is here only to "
+        "compare with papers and articles that report it.",
+    ),
+    (
+        "seed",
+        "One choice of labelled examples, initial weights and batches. At one seed every method sees the same ones, so "
+        "methods are compared in pairs.",
+    ),
+    (
+        "± standard deviation",
+        "Spread over the seeds (with n − 1 in the denominator), not the uncertainty of the mean.",
+    ),
+    ("won–lost", "Seeds on which the method is above and below the supervised baseline, trained on the labels alone."),
+    ("α(t)", "Weight of the unlabelled term of the loss at step t."),
+    ("NLL, ECE", "Mean negative log-likelihood in nats and expected calibration error, on the test set at the end."),
+    ("diverged", "The loss stopped being finite. The cell counts as finished and has no accuracy."),
+    ("skipped", "The method cannot be run on the scenario, for the reason given."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot, ready to stand in the page."""
+
+    plot: Plot
+    png: bytes
+    width: int
+    height: int
+
+    @property
+    def source(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+
+def page(records: Sequence[Record], cells: pd.DataFrame, comparison: Comparison, pictures: Sequence[Picture]) -> str:
+    """The whole page as HTML. It holds its styles, its script and its images and loads nothing."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        verdict=words.verdict(comparison),
+        cautions=words.cautions(comparison),
+        comparison=grids.comparison_grid(comparison),
+        differences=grids.difference_grid(comparison),
+        missing=grids.missing_grid(comparison, cells),
+        failures=grids.failures_grid(comparison),
+        scenarios=[(s, grids.scenario_grid(comparison, cells, s)) for s in comparison.scenarios],
+        methods=settings.methods_grid(records),
+        shared=settings.shared_settings(records),
+        differing=settings.scenarios_grid(records),
+        provenance=settings.provenance_grid(records),
+        splits=settings.splits_grid(records),
+        dirty=any(r.provenance.get("dirty") for r in records),
+        sections=_sections(pictures),
+        glossary=GLOSSARY,
+    )
+
+
+def _sections(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
+    sections: dict[str, list[Picture]] = {name: [] for name in ("labels", "curves", "boundaries", "cost", "classes")}
+    for picture in pictures:
+        sections[picture.plot.section].append(picture)
+    return sections
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("sslbench.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

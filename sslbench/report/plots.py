@@ -1,0 +1,403 @@
+"""The plots of a report. Each is drawn from the cells or the records alone; one that does not apply is left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from sslbench.records import Record
+from sslbench.report.canvas import Plot, as_given, bare, figure, legend
+from sslbench.report.palette import Look, looks
+from sslbench.report.tables import frame
+
+CLASSES = ("#c2571a", "#2b6cb0")
+"""Colours of the two classes of two moons."""
+
+_BOUNDARY = LinearSegmentedColormap.from_list("boundary", ["#f3b98a", "#ffffff", "#93bfe8"])
+
+Arrays = Callable[[Record], Mapping[str, np.ndarray]]
+"""Gives the arrays of a record, as `Store.arrays` does."""
+
+
+def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+    """All plots that apply, one at a time so that few are in memory. Call inside `canvas.style()`."""
+    cells = frame(records)
+    style = looks(cells["method"])
+    style = {m: style[m] for m in cells["method"].unique()}
+    done = [r for r in records if r.status == "ok"]
+    yield from _labels_plots(cells, style)
+    yield from _curve_plots(done, style)
+    yield from _boundary_plots(done, arrays)
+    yield from _cost_plots(cells, style)
+    yield from _class_plots(done)
+
+
+# Accuracy over the number of labels
+
+
+def labels_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
+    """Final accuracy over the number of labels, for the cells of one series: mean, sd and every seed."""
+    drawn = figure(6.2, 4.6)
+    axes = drawn.subplots()
+    counts = sorted(cells["labels"].unique())
+    methods = [m for m in style if m in set(cells["method"])]
+    for place, method in enumerate(methods):
+        _labels_line(axes, cells[cells["method"] == method], style[method], _dodge(place, len(methods)))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(counts))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set(xlabel="labelled examples", ylabel="final test accuracy (%)")
+    legend(drawn, {m: style[m] for m in methods})
+    return drawn
+
+
+def _labels_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot]:
+    known = cells.dropna(subset=["final", "labels"])
+    for series, group in known.groupby("series", sort=False):
+        if group["labels"].nunique() > 1:
+            yield Plot(
+                f"labels-{slug(series)}",
+                "labels",
+                f"{series}: accuracy over the number of labels",
+                "Line: mean over the seeds; bar: ± one standard deviation; small points: single seeds. "
+                "Methods are set apart sideways so that they do not hide each other.",
+                f"Final test accuracy over the number of labelled examples on {series}, one line a method. "
+                "The comparison table holds the same numbers.",
+                labels_figure(group, style),
+            )
+
+
+def _labels_line(axes: Axes, cells: pd.DataFrame, look: Look, dodge: float) -> None:
+    stats = cells.groupby("labels")["final"].agg(["mean", "std"]).sort_index()
+    beside = 1.018 * dodge  # on the error bar they would not be seen
+    axes.plot(cells["labels"] * beside, cells["final"], "o", color=look.colour, ms=3.2, alpha=0.6, mew=0)
+    axes.errorbar(
+        stats.index * dodge,
+        stats["mean"],
+        stats["std"].fillna(0),
+        color=look.colour,
+        linestyle=as_given(look.dashes),
+        marker=look.marker,
+        ms=5.5,
+        lw=1.6,
+        elinewidth=1,
+        capsize=2.5,
+    )
+
+
+def _dodge(place: int, of: int) -> float:
+    """A factor near 1 that spreads the methods over a narrow stretch of a logarithmic axis."""
+    return float(1.05 ** (place - (of - 1) / 2))
+
+
+# Learning curves
+
+
+PANELS = (
+    ("test_accuracy", "test accuracy (%)", 100.0, 2.4),
+    ("unlabelled_weight", "α(t), share of\nits highest", None, 1.0),
+    ("unlabelled_loss", "unlabelled loss\n(before α)", 1.0, 1.2),
+    ("pseudo_label_accuracy", "pseudo-label\naccuracy (%)", 100.0, 1.2),
+)
+"""Curve, its axis, what it is multiplied by (None: divided by its own highest value), and height of its panel."""
+
+
+def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figure:
+    """The curves of one scenario over training: mean over the seeds, single seeds thin."""
+    panels = [panel for panel in PANELS if any(_defined(r, panel[0]) for r in records)]
+    heights = [panel[3] for panel in panels]
+    drawn = figure(6.2, 1.35 * sum(heights) + 1)
+    rows = drawn.subplots(len(panels), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    methods = [m for m in style if any(r.method["name"] == m for r in records)]
+    for axes, (curve, label, scale, _) in zip(rows, panels, strict=True):
+        for place, method in enumerate(methods):
+            width = (
+                1.8 if scale is not None else 1.4 + 0.7 * (len(methods) - 1 - place)
+            )  # equal ramps lie on each other
+            _curve(axes, [r for r in records if r.method["name"] == method], curve, scale, style[method], width)
+        axes.set_ylabel(label)
+    rows[0].set_ylim(bottom=_floor(records))
+    rows[-1].set_xlabel("training step")
+    drawn.align_ylabels(list(rows))
+    legend(drawn, {m: style[m] for m in methods})
+    return drawn
+
+
+def _curve_plots(records: Sequence[Record], style: Mapping[str, Look]) -> Iterator[Plot]:
+    for scenario in dict.fromkeys(r.scenario["name"] for r in records):
+        shown = [r for r in records if r.scenario["name"] == scenario and _defined(r, "test_accuracy")]
+        if shown:
+            yield Plot(
+                f"curves-{slug(scenario)}",
+                "curves",
+                f"{scenario}: over training",
+                "Thick: mean over the seeds; thin: single seeds. The accuracy axis leaves out the steep start.",
+                f"Test accuracy of each method over the training steps on {scenario}, with the weight of the unlabelled"
+                " term and its loss below.",
+                curves_figure(shown, style),
+            )
+
+
+def _floor(records: Sequence[Record]) -> float:
+    """Lowest accuracy in percent worth showing: the steep first tenth of training would flatten all the rest."""
+    lines = [_points(r, "test_accuracy") for r in records]
+    late = [100 * float(line[line.index >= 0.1 * line.index[-1]].min()) for line in lines if len(line)]
+    return max(0.0, min(late) - 2)
+
+
+def _defined(record: Record, curve: str) -> bool:
+    """A line needs two points."""
+    return len(_points(record, curve)) > 1
+
+
+def _points(record: Record, curve: str) -> pd.Series:
+    """The curve by step, without the steps at which it is not defined."""
+    steps, values = record.curves.get("step") or [], record.curves.get(curve) or []
+    found = {s: v for s, v in zip(steps, values, strict=False) if s is not None and v is not None}
+    return pd.Series(found, dtype=float)
+
+
+def _curve(axes: Axes, records: Sequence[Record], curve: str, scale: float | None, look: Look, width: float) -> None:
+    lines = [points for r in records if len(points := _points(r, curve)) > 1]
+    if not lines:
+        return
+    highest = max(float(line.max()) for line in lines)
+    factor = scale if scale is not None else (1 / highest if highest > 0 else 1.0)
+    if len(lines) > 1:
+        for line in lines:
+            axes.plot(line.index, factor * line, color=look.colour, lw=0.6, alpha=0.4)
+    mean = pd.concat(lines, axis=1).dropna().mean(axis=1)  # only where every seed has a value: no jump at an end
+    axes.plot(mean.index, factor * mean, color=look.colour, linestyle=as_given(look.dashes), lw=width)
+
+
+# Decision boundaries
+
+
+def boundary_figure(records: Sequence[Record], arrays: Arrays) -> Figure:
+    """Where each method draws the line between the moons, for records of one scenario and seed, a panel a method."""
+    columns = min(len(records), 4)
+    lines = math.ceil(len(records) / columns)
+    drawn = figure(2.7 * columns, 2.6 * lines + 0.2)
+    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)))
+    for axes, record in zip(panels, records, strict=False):
+        _boundary(axes, arrays(record))
+        axes.set_title(f"{record.method['name']}\n{100 * record.metrics['accuracy']['final']:.1f} %")
+    for axes in panels[len(records) :]:
+        bare(axes)
+    return drawn
+
+
+def _boundary_plots(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+    drawn = [r for r in records if "boundary_p" in r.arrays and "boundary_p" in arrays(r)]
+    for scenario in dict.fromkeys(r.scenario["name"] for r in drawn):
+        seed, shown = _same_seed([r for r in drawn if r.scenario["name"] == scenario])
+        names = ", ".join(f"{r.method['name']} {100 * r.metrics['accuracy']['final']:.1f} %" for r in shown)
+        yield Plot(
+            f"boundary-{slug(scenario)}",
+            "boundaries",
+            f"{scenario}, seed {seed}: the boundaries that were learned",
+            f"Seed {seed}, the first that most methods finished; other seeds may look different. Shade: probability of"
+            " a class; line: where both are equal; large points: the labelled examples; title: final accuracy at this"
+            " seed.",
+            f"Decision boundaries on {scenario} at seed {seed}, a panel a method: {names}.",
+            boundary_figure(shown, arrays),
+            wide=True,
+        )
+
+
+def _same_seed(records: Sequence[Record]) -> tuple[int, list[Record]]:
+    """The lowest of the seeds that most methods have, and the records at it: chosen before looking at any accuracy."""
+    by_seed: dict[int, list[Record]] = {}
+    for record in records:
+        by_seed.setdefault(record.seed, []).append(record)
+    seed = min(by_seed, key=lambda s: (-len(by_seed[s]), s))
+    return seed, by_seed[seed]
+
+
+def _boundary(axes: Axes, arrays: Mapping[str, np.ndarray]) -> None:
+    x, y, p = arrays["boundary_x"], arrays["boundary_y"], arrays["boundary_p"]
+    axes.imshow(
+        p, extent=(x[0], x[-1], y[0], y[-1]), origin="lower", cmap=_BOUNDARY, vmin=0, vmax=1, aspect="auto",
+        interpolation="bilinear",
+    )  # fmt: skip
+    if p.min() < 0.5 < p.max():
+        axes.contour(x, y, p, levels=[0.5], colors="#333333", linewidths=1.4)
+    if "points" in arrays:
+        axes.plot(*arrays["points"].T, ".", color="#555555", ms=2, alpha=0.45, mew=0, rasterized=True)
+    if "labelled" in arrays:
+        for label, colour in enumerate(CLASSES):
+            chosen = arrays["labelled"][arrays["labelled_y"] == label]
+            axes.plot(*chosen.T, "os"[label], color=colour, ms=8, mec="white", mew=1.2)
+    axes.set(xticks=[], yticks=[], xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+
+
+# Accuracy against cost
+
+
+def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
+    """Final accuracy against training time, a panel a scenario: mean ± standard deviation of both over the seeds."""
+    scenarios = list(cells["scenario"].unique())
+    methods = [m for m in style if m in set(cells["method"])]
+    columns = min(len(scenarios), 3)
+    lines = math.ceil(len(scenarios) / columns)
+    drawn = figure(max(3.1 * columns, 5), 2.5 * lines + 0.8)
+    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
+    for axes, scenario in zip(panels, scenarios, strict=False):
+        _cost(axes, cells[cells["scenario"] == scenario], style)
+        axes.set_title(scenario)
+    for axes in panels[len(scenarios) :]:
+        bare(axes)
+    drawn.supxlabel("training time of one seed (s)", fontsize=10)
+    drawn.supylabel("final test accuracy (%)", fontsize=10)
+    legend(drawn, {m: style[m] for m in methods}, columns=4, above=True)
+    return drawn
+
+
+def _cost_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot]:
+    known = cells.dropna(subset=["final", "train_s"])
+    known = known[known["train_s"] > 0]
+    if not known.empty:
+        yield Plot(
+            "cost",
+            "cost",
+            "Accuracy against training time",
+            "Mean ± one standard deviation over the seeds, both ways. Up and to the left is better. A time is a cell's "
+            "share of the stack of seeds it trained in.",
+            "Final test accuracy against the training time of one seed, a panel a scenario and a point a method.",
+            cost_figure(known, style),
+            wide=True,
+        )
+
+
+def _cost(axes: Axes, cells: pd.DataFrame, style: Mapping[str, Look]) -> None:
+    axes.set_xscale("log")
+    for method, group in cells.groupby("method", sort=False):
+        look = style[str(method)]
+        seconds, accuracy = group["train_s"], group["final"]
+        axes.errorbar(
+            seconds.mean(), accuracy.mean(), _sd(accuracy), _sd(seconds), look.marker,
+            color=look.colour, ms=7, capsize=2, elinewidth=1, mec="white", mew=0.6,
+        )  # fmt: skip
+    _log_ticks(axes, cells["train_s"])
+
+
+def _sd(values: pd.Series) -> float:
+    return float(values.std()) if len(values) > 1 else 0.0
+
+
+def _log_ticks(axes: Axes, values: pd.Series) -> None:
+    """Plain numbers, and some of them also where the axis spans less than a decade."""
+    decades = math.log10(values.max() / values.min())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = values.min(), values.max()
+    axes.set_xlim(low / 1.6, high * 1.6)
+
+
+# Classes without labels
+
+
+def recall_figure(records: Sequence[Record]) -> Figure:
+    """Recall of each class by each method on one scenario in percent, the classes without labels framed."""
+    scenario = records[0].scenario
+    table = _recalls(records)
+    drawn = figure(max(5.0, 1.9 + 0.52 * table.shape[1]), 1.1 + 0.36 * len(table))
+    axes = drawn.subplots()
+    sns.heatmap(
+        table, ax=axes, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="Blues", cbar=False, linewidths=0.8,
+        annot_kws={"size": 9},
+    )  # fmt: skip
+    for place in scenario["missing"]:
+        axes.add_patch(Rectangle((place, 0), 1, len(table), fill=False, ec="#d55e00", lw=2.5, clip_on=False))
+    axes.set(xlabel="class (framed: without labels)", ylabel="")
+    axes.tick_params(left=False, bottom=False)
+    axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
+    return drawn
+
+
+def confusion_figure(records: Sequence[Record]) -> Figure:
+    """What each class is taken for on one scenario, in percent of the class, a panel a method, mean over the seeds."""
+    methods = list(dict.fromkeys(r.method["name"] for r in records))
+    columns = min(len(methods), 4)
+    lines = math.ceil(len(methods) / columns)
+    drawn = figure(2.6 * columns, 2.75 * lines)
+    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
+    for axes, method in zip(panels, methods, strict=False):
+        _confusion(axes, [r for r in records if r.method["name"] == method])
+        axes.set_title(method)
+    for axes in panels[len(methods) :]:
+        bare(axes)
+    return drawn
+
+
+def _class_plots(records: Sequence[Record]) -> Iterator[Plot]:
+    missing = [r for r in records if r.scenario.get("missing")]
+    for scenario in dict.fromkeys(r.scenario["name"] for r in missing):
+        shown = [r for r in missing if r.scenario["name"] == scenario]
+        names = ", ".join(_class_names(shown[0])[c] for c in shown[0].scenario["missing"])
+        if recalled := [r for r in shown if r.metrics.get("per_class_accuracy")]:
+            yield Plot(
+                f"recall-{slug(scenario)}",
+                "classes",
+                f"{scenario}: recall of each class",
+                f"In %, mean over the seeds. No example of class {names} is labelled.",
+                f"Recall of each class by each method on {scenario}; class {names} has no labels.",
+                recall_figure(recalled),
+                wide=True,
+            )
+        if confused := [r for r in shown if r.metrics.get("confusion")]:
+            yield Plot(
+                f"confusion-{slug(scenario)}",
+                "classes",
+                f"{scenario}: what each class is taken for",
+                "Rows: the true class; columns: the predicted one; darker: a larger share of the row; framed: class "
+                f"{names}, which has no labels; right answers (the diagonal) are left pale so that mistakes show.",
+                f"Confusion matrices on {scenario}, a panel a method.",
+                confusion_figure(confused),
+                wide=True,
+            )
+
+
+def _class_names(record: Record) -> list[str]:
+    """The names, or the numbers of classes where there are no names."""
+    count = len(record.metrics.get("per_class_accuracy") or record.metrics.get("confusion") or [])
+    given = [str(name) for name in record.scenario.get("class_names") or []]
+    return given if len(given) >= count else [str(c) for c in range(max(count, 1 + max(record.scenario["missing"])))]
+
+
+def _recalls(records: Sequence[Record]) -> pd.DataFrame:
+    """Mean recall in percent: methods × classes."""
+    rows = pd.DataFrame(
+        [[math.nan if v is None else 100 * v for v in r.metrics["per_class_accuracy"]] for r in records],
+        columns=_class_names(records[0]),
+        dtype=float,
+    )
+    return rows.groupby(pd.Series([r.method["name"] for r in records], name="method"), sort=False).mean()
+
+
+def _confusion(axes: Axes, records: Sequence[Record]) -> None:
+    counts = np.mean([r.metrics["confusion"] for r in records], axis=0)  # (classes, classes)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = _class_names(records[0])
+    axes.imshow(shares - np.diag(0.85 * np.diag(shares)), cmap="Blues", vmin=0, vmax=0.5)
+    for place in records[0].scenario["missing"]:
+        axes.add_patch(Rectangle((-0.5, place - 0.5), len(names), 1, fill=False, ec="#d55e00", lw=1.8, clip_on=False))
+    axes.set_xticks(range(len(names)), names, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.grid(False)
+
+
+def slug(name: object) -> str:
+    """A file name of letters, digits, dots, dashes and underscores."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in str(name)) or "unnamed"

@@ -1,0 +1,98 @@
+"""The sentences of the report: only what the numbers support."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sslbench.report.tables import Comparison, Entry, plural
+
+ALPHA = 0.05
+
+
+def verdict(comparison: Comparison) -> str:
+    """Who is ahead, in one sentence; no more than a count of means."""
+    tried = [m for m in comparison.methods if any(comparison.entries[m, s].n for s in comparison.scenarios)]
+    if not tried:
+        return "No cell has a result yet."
+    if len(tried) == 1:
+        return f"Only {tried[0]} has results, so there is nothing to compare it with."
+    rows = [comparison.row(s) for s in comparison.scenarios]
+    judged = [row for row in rows if any(e.best for e in row)]
+    if not judged:
+        return "On no scenario do two methods have a result on every seed, so none is called the best."
+    firsts = Counter(e.method for row in judged for e in row if e.best)
+    top = max(firsts.values())
+    leaders = [m for m in comparison.methods if firsts[m] == top]
+    return f"{_ahead(leaders, top, len(judged), _shared(judged))} ({_seeds(comparison)})."
+
+
+def cautions(comparison: Comparison) -> list[str]:
+    """What keeps the verdict modest: the baseline, scenarios where methods hurt, and how little few seeds can show."""
+    return [*_against_baseline(comparison), *_hurts(comparison), *_power(comparison)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _ahead(leaders: list[str], top: int, of: int, shared: bool) -> str:
+    each = " each" if len(leaders) > 1 else ""
+    verb = "has" if len(leaders) == 1 else "have"
+    ties = ", ties included," if shared else ""
+    return f"{listed(leaders)} {verb} the highest mean accuracy{ties} on {top} of {plural(of, 'scenario')}{each}"
+
+
+def _shared(rows: list[list[Entry]]) -> bool:
+    return any(sum(e.best for e in row) > 1 for row in rows)
+
+
+def _seeds(comparison: Comparison) -> str:
+    counts = sorted({len(seeds) for seeds in comparison.seeds.values()})
+    if len(counts) == 1:
+        return "one seed each" if counts == [1] else f"{counts[0]} seeds each"
+    return f"{counts[0]} to {counts[-1]} seeds"
+
+
+def _against_baseline(comparison: Comparison) -> list[str]:
+    found = []
+    for method in comparison.methods:
+        paired = [e.paired for e in _of(comparison, method) if e.paired]
+        if not paired:
+            continue
+        ahead = sum(p.mean > 0 for p in paired)
+        every = sum(e.paired is not None and e.paired.wins == e.seeds for e in _of(comparison, method))
+        found.append(
+            f"{method}: mean above {comparison.baseline} on {ahead} of {plural(len(paired), 'scenario')}, "
+            f"on every seed on {every}."
+        )
+    return found
+
+
+def _of(comparison: Comparison, method: str) -> list[Entry]:
+    return [comparison.entries[method, s] for s in comparison.scenarios]
+
+
+def _hurts(comparison: Comparison) -> list[str]:
+    worse = [
+        f"{e.method} on {s}"
+        for s in comparison.scenarios
+        for e in comparison.row(s)
+        if e.paired and e.paired.losses == e.seeds
+    ]
+    if not worse:
+        return []
+    return [f"Below {comparison.baseline} on every seed: {listed(worse)}."]
+
+
+def _power(comparison: Comparison) -> list[str]:
+    """An exact sign-flip test of n pairs has no two-sided p below 2 / 2ⁿ."""
+    fewest = min((len(s) for s in comparison.seeds.values()), default=0)
+    if fewest == 0 or 2 / 2**fewest <= ALPHA:
+        return []
+    where = "here" if len({len(s) for s in comparison.seeds.values()}) == 1 else "on the scenarios with fewest seeds"
+    return [
+        f"With {plural(fewest, 'seed')} no difference {where} can reach p < {ALPHA} in an exact paired test "
+        f"(the smallest possible p is {min(1.0, 2 / 2**fewest):.3g}); six seeds are the fewest that can."
+    ]
