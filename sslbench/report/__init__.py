@@ -63,7 +63,7 @@ def write_report(folder: Path, *, out: Path | None = None) -> Report:
 
 def _write(records: list[Record], store: Store, out: Path) -> Report:
     comparison, cells = compare(records), frame(records)
-    pictures, files = _plots(records, store, out / "plots")
+    pictures, files = _plots(records, comparison, store, out / "plots")
     report = Report(
         out,
         html=out / "report.html",
@@ -80,7 +80,9 @@ def _write(records: list[Record], store: Store, out: Path) -> Report:
     return report
 
 
-def _plots(records: list[Record], store: Store, folder: Path) -> tuple[list[Picture], list[Path]]:
+def _plots(
+    records: list[Record], comparison: Comparison, store: Store, folder: Path
+) -> tuple[list[Picture], list[Path]]:
     pictures, files = [], []
 
     def arrays(record: Record) -> Mapping[str, np.ndarray]:
@@ -90,7 +92,7 @@ def _plots(records: list[Record], store: Store, folder: Path) -> tuple[list[Pict
             return {}
 
     with canvas.style():
-        for plot in plots.draw(records, arrays):
+        for plot in plots.draw(records, comparison, arrays):
             width, height = (round(96 * inches) for inches in plot.figure.get_size_inches())
             pictures.append(Picture(plot, canvas.png(plot.figure), width, height))
             files += [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]

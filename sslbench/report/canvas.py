@@ -67,8 +67,10 @@ def svg(drawn: Figure) -> bytes:
     return _save(drawn, format="svg", metadata={"Date": None})
 
 
-def legend(drawn: Figure, looks: Mapping[str, Look], *, columns: int = 3, above: bool = False) -> None:
-    """One legend of the methods below (or above) all the axes."""
+def legend(drawn: Figure, looks: Mapping[str, Look], *, above: bool = False) -> None:
+    """One legend of the methods below (or above) all the axes, in as many columns as there is room for."""
+    longest = max(map(len, looks), default=0)
+    columns = max(1, int(drawn.get_figwidth() / (0.65 + 0.085 * longest)))
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, linestyle=as_given(look.dashes), label=name, markersize=5)
         for name, look in looks.items()

@@ -17,24 +17,27 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from sslbench.records import Record
 from sslbench.report.canvas import Plot, as_given, bare, figure, legend
 from sslbench.report.palette import Look, looks
-from sslbench.report.tables import frame
+from sslbench.report.tables import Comparison, frame
 
 CLASSES = ("#c2571a", "#2b6cb0")
 """Colours of the two classes of two moons."""
 
 _BOUNDARY = LinearSegmentedColormap.from_list("boundary", ["#f3b98a", "#ffffff", "#93bfe8"])
 
+NARROW = (5.4, 4.2)
+"""Inches of a plot that a telephone still shows legibly."""
+
 Arrays = Callable[[Record], Mapping[str, np.ndarray]]
 """Gives the arrays of a record, as `Store.arrays` does."""
 
 
-def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+def draw(records: Sequence[Record], comparison: Comparison, arrays: Arrays) -> Iterator[Plot]:
     """All plots that apply, one at a time so that few are in memory. Call inside `canvas.style()`."""
     cells = frame(records)
-    style = looks(cells["method"])
-    style = {m: style[m] for m in cells["method"].unique()}
+    found = looks(comparison.methods)
+    style = {method: found[method] for method in comparison.methods}
     done = [r for r in records if r.status == "ok"]
-    yield from _labels_plots(cells, style)
+    yield from _labels_plots(cells, comparison, style)
     yield from _curve_plots(done, style)
     yield from _boundary_plots(done, arrays)
     yield from _cost_plots(cells, style)
@@ -46,22 +49,53 @@ def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
 
 def labels_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
     """Final accuracy over the number of labels, for the cells of one series: mean, sd and every seed."""
-    drawn = figure(6.2, 4.6)
+    drawn = figure(*NARROW)
     axes = drawn.subplots()
     counts = sorted(cells["labels"].unique())
     methods = [m for m in style if m in set(cells["method"])]
     for place, method in enumerate(methods):
         _labels_line(axes, cells[cells["method"] == method], style[method], _dodge(place, len(methods)))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(counts))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.set(xlabel="labelled examples", ylabel="final test accuracy (%)")
+    _labels_axis(axes, counts)
+    axes.set_ylabel("final test accuracy (%)")
     legend(drawn, {m: style[m] for m in methods})
     return drawn
 
 
-def _labels_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot]:
+def gain_figure(comparison: Comparison, scenarios: Sequence[str], style: Mapping[str, Look]) -> Figure:
+    """Difference to the baseline on the same seeds over the number of labels: mean, sd and every seed, in points."""
+    drawn = figure(*NARROW)
+    axes = drawn.subplots()
+    axes.axhline(0, color=style[comparison.baseline or ""].colour, linestyle="--", lw=1.6)
+    methods = [m for m in comparison.methods if any(comparison.entries[m, s].paired for s in scenarios)]
+    for place, method in enumerate(methods):
+        gains = _gains(comparison, method, scenarios)
+        _labels_line(axes, gains, style[method], _dodge(place, len(methods)))
+    _labels_axis(axes, sorted({comparison.labels[s] or 0 for s in scenarios}))
+    axes.set_ylabel(f"gain over {comparison.baseline} (points)")
+    legend(drawn, {m: style[m] for m in (comparison.baseline or "", *methods)})
+    return drawn
+
+
+def _gains(comparison: Comparison, method: str, scenarios: Sequence[str]) -> pd.DataFrame:
+    """Columns `labels` and `final`, a row a seed and scenario; `final` holds the difference in points."""
+    rows = [
+        (comparison.labels[s], difference)
+        for s in scenarios
+        if (paired := comparison.entries[method, s].paired)
+        for difference in paired.differences.values()
+    ]
+    return pd.DataFrame(rows, columns=["labels", "final"])
+
+
+def _labels_axis(axes: Axes, counts: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(list(counts)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_xlabel("labelled examples")
+
+
+def _labels_plots(cells: pd.DataFrame, comparison: Comparison, style: Mapping[str, Look]) -> Iterator[Plot]:
     known = cells.dropna(subset=["final", "labels"])
     for series, group in known.groupby("series", sort=False):
         if group["labels"].nunique() > 1:
@@ -75,6 +109,18 @@ def _labels_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Pl
                 "The comparison table holds the same numbers.",
                 labels_figure(group, style),
             )
+            scenarios = list(group["scenario"].unique())
+            if any(comparison.entries[m, s].paired for m in comparison.methods for s in scenarios):
+                yield Plot(
+                    f"gain-{slug(series)}",
+                    "labels",
+                    f"{series}: gain over {comparison.baseline}",
+                    f"Difference to {comparison.baseline} on the same seeds: mean, ± one standard deviation of the "
+                    "differences, single seeds. Below the dashed line the unlabelled data did harm.",
+                    f"Difference in accuracy to {comparison.baseline} on the same seeds over the number of labelled "
+                    f"examples on {series}, one line a method. The table of differences holds the same numbers.",
+                    gain_figure(comparison, scenarios, style),
+                )
 
 
 def _labels_line(axes: Axes, cells: pd.DataFrame, look: Look, dodge: float) -> None:
@@ -116,7 +162,7 @@ def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figur
     """The curves of one scenario over training: mean over the seeds, single seeds thin."""
     panels = [panel for panel in PANELS if any(_defined(r, panel[0]) for r in records)]
     heights = [panel[3] for panel in panels]
-    drawn = figure(6.2, 1.35 * sum(heights) + 1)
+    drawn = figure(NARROW[0], 1.2 * sum(heights) + 1)
     rows = drawn.subplots(len(panels), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     methods = [m for m in style if any(r.method["name"] == m for r in records)]
     for axes, (curve, label, scale, _) in zip(rows, panels, strict=True):
@@ -141,7 +187,7 @@ def _curve_plots(records: Sequence[Record], style: Mapping[str, Look]) -> Iterat
                 f"curves-{slug(scenario)}",
                 "curves",
                 f"{scenario}: over training",
-                "Thick: mean over the seeds; thin: single seeds. The accuracy axis leaves out the steep start.",
+                "",
                 f"Test accuracy of each method over the training steps on {scenario}, with the weight of the unlabelled"
                 " term and its loss below.",
                 curves_figure(shown, style),
@@ -259,7 +305,7 @@ def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
         bare(axes)
     drawn.supxlabel("training time of one seed (s)", fontsize=10)
     drawn.supylabel("final test accuracy (%)", fontsize=10)
-    legend(drawn, {m: style[m] for m in methods}, columns=4, above=True)
+    legend(drawn, {m: style[m] for m in methods}, above=True)
     return drawn
 
 

@@ -64,7 +64,7 @@ def provenance_grid(records: Sequence[Record]) -> Grid:
 
 def splits_grid(records: Sequence[Record]) -> Grid:
     """First digits of the digest of every split and data set; several where the methods did not share one."""
-    shown = [r for r in records if r.provenance.get("split_sha256")]
+    shown = [r for r in records if r.status == "ok" and r.provenance.get("split_sha256")]
     seeds = sorted({r.seed for r in shown})
     rows = []
     for scenario in dict.fromkeys(r.scenario["name"] for r in shown):
