@@ -11,10 +11,12 @@ import numpy as np
 from sslbench.errors import BadInput
 from sslbench.records import RECORDS_FILE, Record, Store, load_records
 from sslbench.report import canvas, grids, plots, render, words
+from sslbench.report.grids import Grid, comparison_grid
 from sslbench.report.page import Picture, page
 from sslbench.report.tables import Comparison, compare, frame, long_table
+from sslbench.report.words import verdict
 
-__all__ = ["Comparison", "Report", "compare", "frame", "write_report"]
+__all__ = ["Comparison", "Grid", "Report", "compare", "comparison_grid", "frame", "verdict", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Report:
     plots: tuple[Path, ...]
     """A PNG and an SVG of every plot."""
     comparison: Comparison
+    verdict: str
+    """Who is ahead, in one sentence."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -72,10 +76,11 @@ def _write(records: list[Record], store: Store, out: Path) -> Report:
         latex=out / "comparison.tex",
         plots=tuple(files),
         comparison=comparison,
+        verdict=verdict(comparison),
     )
     _text(report.markdown, _markdown(comparison, [grids.missing_grid(comparison, cells)]))
     _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
-    _text(report.latex, render.latex(grids.comparison_grid(comparison), "tab:sslbench"))
+    _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
     _text(report.html, page(records, cells, comparison, pictures))
     return report
 
@@ -111,10 +116,10 @@ def _markdown(comparison: Comparison, more: list[grids.Grid | None]) -> str:
     ]
     parts = [
         "# Comparison\n",
-        render.escape_markdown(words.verdict(comparison)) + "\n",
+        render.escape_markdown(verdict(comparison)) + "\n",
         *(f"- {render.escape_markdown(text)}" for text in words.cautions(comparison)),
         "",
-        render.markdown(grids.comparison_grid(comparison)),
+        render.markdown(comparison_grid(comparison)),
         *(render.markdown(grid) for grid in tables if grid is not None),
     ]
     return "\n".join(parts)

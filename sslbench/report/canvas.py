@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,9 +69,10 @@ def svg(drawn: Figure) -> bytes:
 
 
 def legend(drawn: Figure, looks: Mapping[str, Look], *, above: bool = False) -> None:
-    """One legend of the methods below (or above) all the axes, in as many columns as there is room for."""
+    """One legend of the methods below (or above) all the axes. The figure grows by it, so that no axes shrink."""
     longest = max(map(len, looks), default=0)
-    columns = max(1, int(drawn.get_figwidth() / (0.65 + 0.085 * longest)))
+    columns = max(1, int(drawn.get_figwidth() / (0.65 + 0.085 * longest)))  # inches a column needs at this type size
+    drawn.set_figheight(drawn.get_figheight() + 0.2 * math.ceil(len(looks) / columns))
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, linestyle=as_given(look.dashes), label=name, markersize=5)
         for name, look in looks.items()

@@ -24,7 +24,7 @@ CLASSES = ("#c2571a", "#2b6cb0")
 
 _BOUNDARY = LinearSegmentedColormap.from_list("boundary", ["#f3b98a", "#ffffff", "#93bfe8"])
 
-NARROW = (5.4, 4.2)
+NARROW = (5.4, 3.9)
 """Inches of a plot that a telephone still shows legibly."""
 
 Arrays = Callable[[Record], Mapping[str, np.ndarray]]
@@ -162,7 +162,7 @@ def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figur
     """The curves of one scenario over training: mean over the seeds, single seeds thin."""
     panels = [panel for panel in PANELS if any(_defined(r, panel[0]) for r in records)]
     heights = [panel[3] for panel in panels]
-    drawn = figure(NARROW[0], 1.2 * sum(heights) + 1)
+    drawn = figure(NARROW[0], 1.2 * sum(heights) + 0.7)
     rows = drawn.subplots(len(panels), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     methods = [m for m in style if any(r.method["name"] == m for r in records)]
     for axes, (curve, label, scale, _) in zip(rows, panels, strict=True):
@@ -296,7 +296,7 @@ def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
     methods = [m for m in style if m in set(cells["method"])]
     columns = min(len(scenarios), 3)
     lines = math.ceil(len(scenarios) / columns)
-    drawn = figure(max(3.1 * columns, 5), 2.5 * lines + 0.8)
+    drawn = figure(max(3.1 * columns, 5), 2.5 * lines + 0.4)
     panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
     for axes, scenario in zip(panels, scenarios, strict=False):
         _cost(axes, cells[cells["scenario"] == scenario], style)
@@ -332,7 +332,7 @@ def _cost(axes: Axes, cells: pd.DataFrame, style: Mapping[str, Look]) -> None:
         seconds, accuracy = group["train_s"], group["final"]
         axes.errorbar(
             seconds.mean(), accuracy.mean(), _sd(accuracy), _sd(seconds), look.marker,
-            color=look.colour, ms=7, capsize=2, elinewidth=1, mec="white", mew=0.6,
+            color=look.colour, ms=8, capsize=2, elinewidth=1, mec="white", mew=0.6,
         )  # fmt: skip
     _log_ticks(axes, cells["train_s"])
 
