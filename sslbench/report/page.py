@@ -37,7 +37,7 @@ GLOSSARY = (
         "± standard deviation",
         "Spread over the seeds (with n − 1 in the denominator), not the uncertainty of the mean.",
     ),
-    ("won–lost", "Seeds on which the method is above and below the supervised baseline, trained on the labels alone."),
+    ("won–lost", "Seeds on which the method is above and below the supervised baseline; equal counts for neither."),
     ("α(t)", "Weight of the unlabelled term of the loss at step t."),
     ("NLL, ECE", "Mean negative log-likelihood in nats and expected calibration error, on the test set at the end."),
     ("diverged", "The loss stopped being finite. The cell counts as finished and has no accuracy."),

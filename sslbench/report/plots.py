@@ -209,6 +209,8 @@ def _defined(record: Record, curve: str) -> bool:
 def _points(record: Record, curve: str) -> pd.Series:
     """The curve by step, without the steps at which it is not defined."""
     steps, values = record.curves.get("step") or [], record.curves.get(curve) or []
+    if curve == "unlabelled_weight" and not any(v is not None for v in record.curves.get("unlabelled_loss") or []):
+        values = []  # the weight of a term that is not there
     found = {s: v for s, v in zip(steps, values, strict=False) if s is not None and v is not None}
     return pd.Series(found, dtype=float)
 

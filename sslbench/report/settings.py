@@ -7,6 +7,7 @@ from typing import Any
 
 from sslbench.records import Record
 from sslbench.report.grids import Grid, Row, Shown
+from sslbench.report.tables import plural
 
 OF_ONE_CELL = ("split_sha256", "data_sha256", "started_at", "finished_at")
 """Provenance that differs from cell to cell by nature."""
@@ -69,9 +70,9 @@ def splits_grid(records: Sequence[Record]) -> Grid:
     rows = []
     for scenario in dict.fromkeys(r.scenario["name"] for r in shown):
         own = [r for r in shown if r.scenario["name"] == scenario]
-        data = _digests(r.provenance.get("data_sha256") for r in own)
-        splits = [_digests(r.provenance["split_sha256"] for r in own if r.seed == seed) for seed in seeds]
-        rows.append(Row(scenario, (Shown(data), *map(Shown, splits))))
+        data = [_digests(own, seed, "data_sha256") for seed in seeds]  # two moons draws its points anew at each seed
+        splits = [_digests(own, seed, "split_sha256") for seed in seeds]
+        rows.append(Row(scenario, (Shown(", ".join(dict.fromkeys(data))), *map(Shown, splits))))
     return Grid(
         f"First {DIGITS} digits of the SHA-256 of data and splits. Every method sees the same split at a seed.",
         "scenario",
@@ -83,7 +84,9 @@ def splits_grid(records: Sequence[Record]) -> Grid:
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
-    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+    return (
+        {None: "not set", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+    )
 
 
 def _hyperparameters(records: Sequence[Record]) -> str:
@@ -112,7 +115,7 @@ def _names(settings: Iterable[Mapping[str, str]]) -> list[str]:
 def _occurring(values: Mapping[str, int]) -> str:
     if len(values) == 1:
         return next(iter(values))
-    return "; ".join(f"{value} ({count} cells)" for value, count in values.items())
+    return "; ".join(f"{value} ({plural(count, 'cell')})" for value, count in values.items())
 
 
 def _times(records: Sequence[Record]) -> list[Row]:
@@ -125,5 +128,6 @@ def _times(records: Sequence[Record]) -> list[Row]:
     return rows
 
 
-def _digests(digests: Iterable[str | None]) -> str:
-    return " ≠ ".join(dict.fromkeys(str(d)[:DIGITS] for d in digests if d)) or "—"
+def _digests(records: Sequence[Record], seed: int, kind: str) -> str:
+    found = dict.fromkeys(str(d)[:DIGITS] for r in records if r.seed == seed and (d := r.provenance.get(kind)))
+    return " ≠ ".join(found) or "—"

@@ -73,10 +73,16 @@ def test_a_class_without_a_recall_is_drawn_as_a_gap() -> None:
 
 
 def test_curves_with_undefined_steps_are_drawn_without_them() -> None:
-    curves = {"step": [0, 1, 2, 3], "test_accuracy": [None, 0.5, None, 0.7], "unlabelled_weight": [None] * 4}
+    curves = {"step": [0, 1, 2, 3], "test_accuracy": [None, 0.5, None, 0.7], "unlabelled_loss": [None] * 4}
     figure = drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure
     assert len(figure.axes) == 1
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 50], [3, 70]]
+
+
+def test_a_method_without_an_unlabelled_term_has_no_weight_to_draw() -> None:
+    curves = {"step": [0, 1], "test_accuracy": [0.5, 0.7], "unlabelled_weight": [1, 1], "unlabelled_loss": [None, None]}
+    assert len(drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure.axes) == 1
+    assert len(drawn([(record(curves=curves | {"unlabelled_loss": [1, 2]}), {})])["curves-mnist5k-50"].figure.axes) == 3
 
 
 def test_accuracy_over_labels_shows_the_means(gallery: dict[str, canvas.Plot]) -> None:
