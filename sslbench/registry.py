@@ -164,6 +164,11 @@ class Registry(Generic[T]):
             )
 
 
+METHODS: Registry[Any] = Registry("method", "sslbench.methods", "sslbench.methods")
+SCENARIOS: Registry[Any] = Registry("scenario", "sslbench.scenarios", "sslbench.scenarios")
+DATASETS: Registry[Any] = Registry("dataset", "sslbench.data")
+
+
 def load_plugin(path: Path) -> ModuleType:
     """Run a plugin file, so that its decorators register what it holds. Loading a file twice does nothing more.
 

@@ -32,8 +32,9 @@ from sslbench.rng import Rng
 class PseudoLabelInterleaved(LossMethod):
     """Unlabelled steps on α(t) · CE(f(u), argmax f̄(u)), with a labelled epoch after each 50th of them.
 
-    First `ramp_start` epochs on the labelled set alone. Then, in each pass over the unlabelled pool, the batches 0, 50, 100, … are
-    each followed by one whole epoch on the labelled set. t counts the labelled epochs; α is Lee's ramp in t.
+    First `ramp_start` epochs on the labelled set alone. Then, in each pass over the unlabelled pool, the batches
+    0, 50, 100, … are each followed by one whole epoch on the labelled set. t counts the labelled epochs; α is Lee's
+    ramp in t.
     """
 
     weight: NonNegative = 3.0

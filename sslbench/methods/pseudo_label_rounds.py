@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ class PseudoLabelRounds(FitMethod):
     Each round labels the next `sample_rate` of the pool, without replacement, and adds the rows whose highest class
     probability is above `keep_above` or below `keep_below` (the article's rule, odd as the second half of it is).
     """
+
+    needs_estimator: ClassVar[bool] = True
 
     sample_rate: Positive = 0.04
     """Share of the unlabelled pool that a round labels."""

@@ -1,0 +1,47 @@
+# make bench and make test set everything up by themselves, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MLFLOW_STORE := results/local/mlflow.db
+PORT ?= 5000
+
+.PHONY: help setup bench test test-fast check format report ui clean
+
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+setup: $(VENV)/.done  ## the virtual environment with sslbench and what it needs
+
+$(VENV)/.done: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV): torch is large, so the first time takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+bench: setup  ## compare four methods on seven small scenarios: 84 cells, minutes on two cores
+	@$(BIN)/sslbench run benchmarks/quick.toml
+
+test: setup  ## all tests
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+test-fast: setup  ## all tests but the slow ones
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+
+check: setup  ## ruff (lint and format) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup  ## let ruff mend and format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+report: setup  ## tables, plots and report.html of the last make bench, again
+	@$(BIN)/sslbench report results/local/quick
+
+ui: setup  ## the MLflow UI on all local runs (PORT=5000)
+	@echo "MLflow UI at http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(MLFLOW_STORE) --host 127.0.0.1 --port $(PORT) --workers 1
+
+clean:  ## remove the environment and the caches; results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,388 @@
+"""The commands. Heavy libraries are imported by the command that needs them, so that help and lists come at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sslbench import __version__
+from sslbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from sslbench.records import Record, Store
+    from sslbench.report import Report
+    from sslbench.runner import Plan
+    from sslbench.suite import Suite
+    from sslbench.tracking import Background
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="sslbench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compare semi-supervised learning methods: methods × scenarios × seeds, on the same splits.",
+    epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input.",
+)
+out = Console()
+err = Console(stderr=True)
+_PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False}  # of paths and messages: never broken, never coloured
+
+PluginOption = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file that registers methods or scenarios. Repeatable.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder with data sets in torchvision's layout (MNIST/raw/…), else $SSLBENCH_DATA."
+    ),
+]
+SuiteArgument = Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Suite file, such as benchmarks/quick.toml.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Results folder of a run, such as results/local/quick.")
+]
+
+
+def main() -> NoReturn:
+    """Run the command line: a user's mistake is one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except BadInput as error:
+        err.print(f"[bold red]Error:[/] {_escaped(str(error))}", **_PLAIN)
+        code = BAD_INPUT
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except typer.Abort:
+        code = INTERRUPTED
+    except Exception as error:
+        code = _usage_error(error)
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"sslbench {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    "list", epilog="Examples: `sslbench list`, `sslbench list methods --json`, `sslbench list --plugin mine.py`"
+)
+def list_(
+    what: Annotated[str, typer.Argument(metavar="[methods|scenarios]", help="What to list; both if left out.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    plugin: PluginOption = None,
+) -> None:
+    """List the methods and scenarios that are known."""
+    from sslbench.registry import METHODS, SCENARIOS
+
+    _load_plugins(plugin)
+    known = {"methods": METHODS, "scenarios": SCENARIOS}
+    if what and what not in known:
+        raise BadInput(f"'{what}' cannot be listed: give methods or scenarios, or leave it out for both.")
+    listings = {kind: list(registry.listings()) for kind, registry in known.items() if what in ("", kind)}
+    if as_json:
+        typer.echo(
+            json.dumps({kind: [vars(entry) for entry in entries] for kind, entries in listings.items()}, indent=2)
+        )
+        return
+    for kind, entries in listings.items():
+        table = Table("name", "what it is", "from", title=kind, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for entry in entries:
+            table.add_row(entry.name, _escaped(entry.summary), _escaped(entry.origin))
+        out.print(table)
+        out.print()
+
+
+@app.command(
+    epilog="Examples: `sslbench run benchmarks/quick.toml`, "
+    "`sslbench run benchmarks/quick.toml --methods supervised,vat --scenarios mnist5k-50 --seeds 10 --set vat.radius=2.0`, "
+    "`sslbench run benchmarks/quick.toml --dry-run`"
+)
+def run(
+    suite: SuiteArgument,
+    methods: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="A count (10 is 0 to 9), or names: 3,7,1000-1009.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Results folder. Default: results/local/NAME.")] = None,
+    executor: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
+    workers: Annotated[int | None, typer.Option(help="Cells at a time. Default: one a CPU core; one on CUDA.")] = None,
+    plugin: PluginOption = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
+    ] = None,
+    data_dir: DataOption = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store. Default: SQLite beside the results folder.")
+    ] = None,
+    mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Log the cells to MLflow.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long it would take.")] = False,
+) -> None:
+    """Run a suite: every method on every scenario at every seed that is not finished yet.
+
+    What is finished is kept: interrupt it with Ctrl-C and start it again, or change a parameter, and only what that
+    touches runs. Then the tables, plots and the report are made.
+    """
+    from sslbench import runner
+    from sslbench.executors import LocalExecutor
+    from sslbench.records import Store
+    from sslbench.suite import Overrides, read_suite
+
+    _use_data(data_dir)
+    plugins = _load_plugins(plugin)
+    overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()))
+    chosen = read_suite(suite, overrides)
+    where = _device(device)
+    count = workers if workers is not None else _default_workers(where)
+    if executor != "local":
+        raise BadInput(f"Unknown executor '{executor}'. Known: local.")
+    engine = LocalExecutor(count, plugins)
+    store = Store(out_dir or runner.results_folder(chosen.name))
+    plan = runner.make_plan(chosen, store)
+    _tell_plan(chosen, plan, store, where, count)
+    if dry_run:
+        _tell_estimate(plan, where, count)
+        return
+    store.prepare()
+    tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
+    interrupted = False
+    if plan.pending or plan.impossible:
+        from sslbench.live import follow
+
+        records = follow(runner.run, plan, store, engine, where, count, console=err)
+        interrupted = _consume(records, tracker)
+    _finish(store, plan, tracker, interrupted)
+
+
+@app.command(epilog="Example: `sslbench report results/local/quick`")
+def report(folder: FolderArgument) -> None:
+    """Make the tables (Markdown, CSV, LaTeX), the plots (PNG, SVG) and report.html from the records of a run."""
+    from sslbench.report import write_report
+
+    _tell_report(write_report(folder))
+
+
+@app.command(epilog="Example: `sslbench track results/local/quick --tracking-uri http://127.0.0.1:5000`")
+def track(
+    folder: FolderArgument,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow store. Default: SQLite beside the folder.")] = None,
+) -> None:
+    """Write the stored records to MLflow. What is there already is left as it is."""
+    from sslbench import tracking
+
+    uri = tracking_uri or tracking.default_uri(folder)
+    try:
+        count = tracking.track(folder, tracking_uri)
+    except tracking.TrackingError as error:
+        raise BadInput(f"MLflow at {uri} cannot be written: {error}") from error
+    out.print(f"{count} cells written to {uri}", soft_wrap=True)
+
+
+@app.command(epilog="Example: `sslbench splits benchmarks/quick.toml --scenarios mnist5k-50 --seeds 3 --out splits`")
+def splits(
+    suite: SuiteArgument,
+    scenarios: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="A count, or names: 3,7,1000-1009.")] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for one JSON file a scenario and seed.")] = Path(
+        "splits"
+    ),
+    plugin: PluginOption = None,
+    data_dir: DataOption = None,
+) -> None:
+    """Write out which examples are labelled, unlabelled and for validation: indices into the training pool."""
+    from sslbench.suite import Overrides, read_suite, seed_rng
+
+    _use_data(data_dir)
+    _load_plugins(plugin)
+    chosen = read_suite(suite, Overrides(scenarios=_names(scenarios), seeds=seeds))
+    files = 0
+    for name, (_, scenario) in chosen.scenarios.items():
+        for seed in chosen.seeds:
+            rng = seed_rng(chosen.seed, seed)
+            dataset = scenario.dataset(rng.child("data"))
+            split = scenario.split(dataset, rng.child("split"))
+            content: dict[str, Any] = {"scenario": name, "seed": seed, "suite_seed": chosen.seed}
+            content |= {"data_sha256": dataset.sha256, "split_sha256": split.sha256}
+            content |= {part: getattr(split, part).tolist() for part in ("labelled", "unlabelled", "validation")}
+            _write(out_dir / f"{name}-seed{seed}.json", json.dumps(content))
+            files += 1
+    out.print(f"{files} splits written to {out_dir}/", soft_wrap=True)
+
+
+# Parts of `run` -----------------------------------------------------------------------------------------------------
+
+
+def _consume(records: Iterator[Record], tracker: Background | None) -> bool:
+    """Take each record as it comes, and hand it to MLflow. Returns whether Ctrl-C ended it."""
+    try:
+        for record in records:
+            if tracker is not None:
+                tracker.log(record)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: bool) -> None:
+    """Report, MLflow's end, and the exit code."""
+    from sslbench.records import current
+    from sslbench.report import write_report
+
+    records = current(store.load())
+    if records:
+        _tell_report(write_report(store.folder))
+    if tracker is not None:
+        tracker.close(store.folder / "report", interrupted=interrupted)
+        out.print(f"mlflow  {tracker.uri}   (make ui, or: mlflow ui --backend-store-uri {tracker.uri})", **_PLAIN)
+    here = {p.cell.id for p in plan.planned}
+    unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
+    for record in unfinished:
+        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", **_PLAIN)
+    if interrupted:
+        err.print("Stopped. What was finished is kept: the same command goes on from here.")
+        raise typer.Exit(INTERRUPTED)
+    if unfinished:
+        raise typer.Exit(FAILED)
+
+
+def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int) -> None:
+    done, todo, skipped = len(plan.finished), len(plan.pending), len(plan.impossible)
+    cells = f"{len(suite.methods)} methods × {len(suite.scenarios)} scenarios × {len(suite.seeds)} seeds"
+    err.print(f"[bold]{_escaped(suite.name)}[/]: {cells} = {len(plan.planned)} cells, on {device}", highlight=False)
+    if store.torn:
+        err.print(f"[yellow]{store.path}: line {store.torn[0]} holds no whole record; its cell runs again.[/]")
+    if not todo and not skipped:
+        err.print(f"Nothing to run: all of them are finished in {store.folder}.", **_PLAIN)
+    else:
+        left_out = f", {skipped} that make no sense" if skipped else ""
+        err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
+
+
+def _tell_estimate(plan: Plan, device: str, workers: int) -> None:
+    from sslbench.runner import seconds_per_cell
+
+    seconds = seconds_per_cell(plan, device)
+    table = Table("cell", "state", "estimate", box=None, padding=(0, 2, 0, 0))
+    total = 0.0
+    for p in plan.planned:
+        pair = p.cell.method_name, p.cell.scenario_name
+        if p.record is not None:
+            table.add_row(p.cell.id, p.record.status, "")
+        elif p.cell.obstacle:
+            table.add_row(p.cell.id, "skipped", _escaped(p.cell.obstacle))
+        else:
+            total += seconds[pair]
+            table.add_row(p.cell.id, "to run", f"{seconds[pair]:.0f} s")
+    out.print(table)
+    out.print(f"About {_duration(total / workers)} with {workers} at a time. Nothing was run.")
+
+
+def _tell_report(made: Report) -> None:
+    from sslbench.live import grid_table
+    from sslbench.report import comparison_grid
+
+    out.print(grid_table(comparison_grid(made.comparison)))
+    out.print(_escaped(made.verdict), **_PLAIN)
+    out.print(f"report  {made.html}", **_PLAIN)
+    out.print(f"plots   {made.folder / 'plots'} ({len(made.plots)} files)", **_PLAIN)
+
+
+def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Background:
+    """MLflow, told what is finished already. A URI that cannot be used is refused before anything runs."""
+    from sslbench import tracking
+    from sslbench.executors.jobs import blank_record
+
+    uri = tracking.checked(given or tracking.default_uri(store.folder))
+    tracking.require_mlflow()
+    sweep = tracking.sweep_of(store.folder, suite)
+    cells = [blank_record(p.cell, p.key, "ok", "") for p in plan.planned]
+    names = tracking.varying((c.method, c.scenario) for c in cells)
+
+    def warn(line: str) -> None:
+        err.print(f"[yellow]Warning:[/] {_escaped(line)} `sslbench track {store.folder}` writes them later.", **_PLAIN)
+
+    background = tracking.Background(uri, lambda: tracking.Tracker(uri, sweep, names), warn)
+    for record in plan.finished:
+        background.log(record)
+    return background
+
+
+def _device(given: str) -> str:
+    import torch
+
+    if given not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"Unknown device '{given}': give auto, cpu or cuda.")
+    available = torch.cuda.is_available()
+    if given == "cuda" and not available:
+        raise BadInput(
+            "--device cuda: torch finds no CUDA device here. Use --device cpu, or install a CUDA build of torch."
+        )
+    return "cuda" if given == "cuda" or (given == "auto" and available) else "cpu"
+
+
+def _default_workers(device: str) -> int:
+    if device == "cuda":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _load_plugins(given: list[Path] | None) -> tuple[Path, ...]:
+    if given:
+        from sslbench.registry import load_plugin
+
+        for path in given:
+            load_plugin(path)
+    return tuple(path.resolve() for path in given or ())
+
+
+def _use_data(folder: Path | None) -> None:
+    if folder is not None:
+        if not folder.is_dir():
+            raise BadInput(f"--data-dir {folder} is no folder.")
+        os.environ["SSLBENCH_DATA"] = str(folder.resolve())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}. Give another folder with --out.") from error
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _usage_error(error: Exception) -> int:
+    """The parser's own errors (an unknown option, a missing argument) as one line; anything else is a bug."""
+    show: Callable[[], None] | None = getattr(error, "show", None)
+    if show is None:
+        raise error
+    show()
+    return int(getattr(error, "exit_code", BAD_INPUT))

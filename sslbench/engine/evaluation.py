@@ -1,0 +1,95 @@
+"""Evaluation over training: learning curves, the three accuracies and the final metrics of one seed.
+
+Only this file sees the labels of unlabelled and test examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sslbench import metrics
+from sslbench.engine.outcome import Curves
+from sslbench.rng import Rng
+from sslbench.scenarios.base import Problem
+
+SAMPLE = 500
+"""Unlabelled examples, at most, on which the pseudo-labels are judged over training."""
+
+
+class Evaluation:
+    """Collects what one seed's predictor is worth, at the points of its learning curve."""
+
+    def __init__(self, problem: Problem, rng: Rng) -> None:
+        self.problem = problem
+        unlabelled = problem.unlabelled
+        sample = unlabelled[rng.permutation(len(unlabelled))[:SAMPLE]]
+        self._parts = {"validation": problem.validation, "unlabelled": sample, "test": problem.test}
+        self.indices = torch.cat(list(self._parts.values()))
+        """Indices into the problem's inputs (m,) of which `add` wants the probabilities."""
+        self._y = {name: problem.y[part].numpy() for name, part in self._parts.items()}
+        self._points: list[dict[str, float | None]] = []
+        self._validation_nll: list[float] = []
+        self._final = np.empty((0, problem.classes))
+
+    def add(self, step: int, probabilities: Tensor, training: Mapping[str, float | None]) -> None:
+        """One point of the learning curve.
+
+        Args:
+            step: training steps done.
+            probabilities: (m, classes), of `indices`.
+            training: what the training reports of the steps since the last point.
+        """
+        parts = torch.split(probabilities.cpu(), [len(part) for part in self._parts.values()])
+        p = {name: part.numpy() for name, part in zip(self._parts, parts, strict=True)}
+        self._final = p["test"]
+        has_validation = len(self._y["validation"]) > 0
+        self._validation_nll.append(metrics.nll(p["validation"], self._y["validation"]) if has_validation else math.nan)
+        point: dict[str, float | None] = {
+            "step": step,
+            **training,
+            "test_accuracy": metrics.accuracy(p["test"], self._y["test"]),
+            "validation_accuracy": metrics.accuracy(p["validation"], self._y["validation"]),
+            "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"], self._y["unlabelled"]),
+            "pseudo_label_coverage": metrics.coverage(p["unlabelled"]),
+        }
+        self._points.append({n: None if v is None or math.isnan(v) else v for n, v in point.items()})
+
+    @property
+    def curves(self) -> Curves:
+        """A series for each name over all points, None where a point has no value of that name."""
+        names = dict.fromkeys(name for point in self._points for name in point)
+        return {name: [point.get(name) for point in self._points] for name in names}
+
+    def metrics(self) -> dict[str, Any]:
+        """Final metrics on the test set, and accuracy at the end, at the selected checkpoint and at the best on test."""
+        p, y = self._final, self._y["test"]
+        curves = self.curves
+        test = np.array(curves["test_accuracy"], dtype=float)
+        selected, oracle = self._selected(), int(test.argmax())
+        steps = curves["step"]
+        return {
+            "accuracy": {
+                "final": float(test[-1]),
+                "selected": None if selected is None else float(test[selected]),
+                "oracle": float(test[oracle]),
+            },
+            "selected_step": None if selected is None else steps[selected],
+            "oracle_step": steps[oracle],
+            "nll": metrics.nll(p, y),
+            "ece": metrics.ece(p, y),
+            "per_class_accuracy": metrics.per_class_accuracy(p, y),
+            "confusion": metrics.confusion(p, y).tolist(),
+        }
+
+    def _selected(self) -> int | None:
+        """The point of highest validation accuracy; of equals that of lowest validation loss. None without validation."""
+        if not len(self._y["validation"]):
+            return None
+        accuracy = np.array(self.curves["validation_accuracy"], dtype=float)
+        return int(np.lexsort((np.array(self._validation_nll), -accuracy))[0])

@@ -1,0 +1,156 @@
+"""From a method, a scenario and seeds to outcomes, whichever kind the method is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import threadpoolctl
+import torch
+
+from sslbench.engine.evaluation import Evaluation
+from sslbench.engine.outcome import Outcome
+from sslbench.engine.training import Progress, stacks, train
+from sslbench.methods.base import FitMethod, LossMethod, Predictor, Task
+from sslbench.rng import Rng
+from sslbench.scenarios.base import Problem, Scenario
+
+Method = LossMethod | FitMethod
+
+STACK_BYTES = 2 << 30
+"""Inputs of a stack, at most, where each seed has inputs of its own."""
+
+
+def obstacle(method: Method, scenario: Scenario) -> str | None:
+    """Why the method cannot run on the scenario; None if it can."""
+    estimator = scenario.estimator() is not None
+    if estimator and not isinstance(method, FitMethod):
+        return "it needs a network to descend its loss on, and this scenario trains a scikit-learn estimator"
+    if not estimator and not isinstance(method, LossMethod) and method.needs_estimator:
+        return "it needs a scenario with a scikit-learn estimator, and this one trains a network"
+    return None
+
+
+def stack_width(method: Method, scenario: Scenario, problem: Problem, device: torch.device) -> int:
+    """How many seeds train as one program: as many as pay and fit."""
+    if not _descends(method, scenario) or not stacks(scenario.network(problem), device):
+        return 1
+    return max(1, min(16, STACK_BYTES // (problem.x.numel() * problem.x.element_size())))
+
+
+def run(
+    method: Method,
+    scenario: Scenario,
+    rngs: Sequence[Rng],
+    device: torch.device,
+    progress: Progress = lambda done, total, loss: None,
+) -> list[Outcome]:
+    """Train and evaluate one method on one scenario at several seeds.
+
+    Args:
+        rngs: the generator of each seed; the problem, the weights and every draw follow from it.
+        progress: called at each point of the learning curve.
+    """
+    with single_thread(device):
+        start = time.perf_counter()
+        problems = [scenario.problem(rng) for rng in rngs]
+        setup_s = (time.perf_counter() - start) / len(rngs)
+        reset_peak_memory(device)
+        if _descends(method, scenario):
+            assert isinstance(method, LossMethod)
+            outcomes = train(method, scenario, problems, rngs, device, progress)
+        else:
+            assert isinstance(method, FitMethod)
+            outcomes = [fit(method, scenario, p, rng, progress) for p, rng in zip(problems, rngs, strict=True)]
+        memory = peak_memory(device)
+    return [
+        dataclasses.replace(
+            outcome,
+            timing={"setup_s": setup_s, **outcome.timing},
+            peak_memory_bytes=memory,
+            digests={"data_sha256": problem.data_sha256, "split_sha256": problem.split_sha256},
+        )
+        for outcome, problem in zip(outcomes, problems, strict=True)
+    ]
+
+
+def fit(method: FitMethod, scenario: Scenario, problem: Problem, rng: Rng, progress: Progress) -> Outcome:
+    """Run a fit method at one seed. The points of its learning curve are those at which it calls `watch`."""
+    evaluation = Evaluation(problem, rng.child("evaluation"))
+    x = problem.x[evaluation.indices]
+    eval_s = 0.0
+    points = 0
+
+    def watch(predict: Predictor) -> None:
+        nonlocal eval_s, points
+        start = time.perf_counter()
+        evaluation.add(points, predict(x), {})
+        progress(points, points + 1, float("nan"))
+        points += 1
+        eval_s += time.perf_counter() - start
+
+    task = Task(
+        x=problem.x[problem.labelled].numpy(),
+        y=problem.y[problem.labelled].numpy(),
+        u=problem.x[problem.unlabelled].numpy(),
+        classes=problem.classes,
+        estimator=scenario.estimator(),
+    )
+    start = time.perf_counter()
+    predict = method.fit(task, rng.child("train"), watch)
+    train_s = time.perf_counter() - start - eval_s
+    watch(predict)
+
+    return Outcome(
+        "ok",
+        metrics=evaluation.metrics(),
+        curves=evaluation.curves,
+        timing={"train_s": train_s, "eval_s": eval_s, "steps": points, "steps_per_s": points / train_s, "stack": 1},
+        arrays=scenario.arrays(problem, predict),
+    )
+
+
+def _descends(method: Method, scenario: Scenario) -> bool:
+    return isinstance(method, LossMethod) and scenario.estimator() is None
+
+
+@contextlib.contextmanager
+def single_thread(device: torch.device) -> Iterator[None]:
+    """One thread for the arithmetic of a cell: sums then have one order, so that a cell has the same bits beside any other.
+
+    The cores are kept busy by several cells at a time.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring the peak anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):  # Linux; elsewhere the peak is that of the process so far
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: allocated on a CUDA device, resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,337 @@
+"""The training loop: the seeds of one loss method on one scenario, as one program.
+
+The loop itself never waits for the device: losses are summed there and read at the points of the learning curve.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from sslbench.engine.batches import Stream
+from sslbench.engine.evaluation import Evaluation
+from sslbench.engine.outcome import Outcome
+from sslbench.methods.base import Batch, Kind, LossMethod, Model, Step
+from sslbench.networks import initial_parameters
+from sslbench.rng import Rng
+from sslbench.scenarios.base import Problem, Scenario
+
+EVALUATION_ROWS = 128
+"""Examples evaluated at once on a CPU: so many stay in its cache."""
+
+# Lanes of the draws within a step. The augmentation of a batch must not depend on what the method draws.
+_WEAK_LABELLED, _WEAK_UNLABELLED, _METHOD, _FIRST_VIEW = 0, 1, 2, 3
+
+Progress = Callable[[int, int, float], None]
+"""Steps done, steps in all, mean training loss of late."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was summed on the device since the last point, for each seed."""
+
+    values: list[dict[str, float | None]]
+    diverged: list[bool]
+
+
+class Sums:
+    """Sums of a training step's terms, on the device, for each seed of a stack."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._last: dict[str, Tensor] = {}
+        self._steps: Counter[str] = Counter()
+        self._bad: Tensor | None = None
+
+    def add(self, kind: Kind, terms: dict[str, Tensor], loss: Tensor) -> None:
+        """Terms and loss of one step: each (stack,)."""
+        for name, value in terms.items():
+            if name == "unlabelled_weight":
+                self._last[name] = value
+            elif not (name == "labelled_loss" and kind == "unlabelled") and not (
+                name == "unlabelled_loss" and kind == "labelled"
+            ):
+                self._sums[name] = self._sums[name] + value if name in self._sums else value
+                self._steps[name] += 1
+        bad = ~torch.isfinite(loss)
+        self._bad = bad if self._bad is None else self._bad | bad
+
+    def read(self, stack: int) -> Reading:
+        """Means since the last reading. This waits for the device."""
+        means = {name: (total / self._steps[name]).tolist() for name, total in self._sums.items()}
+        means |= {name: value.tolist() for name, value in self._last.items()}
+        diverged = [False] * stack if self._bad is None else self._bad.tolist()
+        self._sums, self._steps, self._last = {}, Counter(), {}
+        return Reading([{name: values[i] for name, values in means.items()} for i in range(stack)], diverged)
+
+
+def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[int]]:
+    """Inputs and labels of all problems on the device, once where they share them, and where each one's begin."""
+    distinct: list[Problem] = []
+    offsets, starts = [], {}
+    for problem in problems:
+        storage = problem.data_sha256, problem.x.shape, problem.x.data_ptr()
+        if storage not in starts:
+            starts[storage] = sum(len(p.x) for p in distinct)
+            distinct.append(problem)
+        offsets.append(starts[storage])
+    x = torch.cat([p.x for p in distinct]) if len(distinct) > 1 else distinct[0].x
+    y = torch.cat([p.y for p in distinct]) if len(distinct) > 1 else distinct[0].y
+    return x.to(device), y.to(device), offsets
+
+
+class Training:
+    """One stack of seeds in training."""
+
+    def __init__(
+        self,
+        method: LossMethod,
+        scenario: Scenario,
+        problems: Sequence[Problem],
+        rngs: Sequence[Rng],
+        device: torch.device,
+    ) -> None:
+        """
+        Args:
+            problems: one for each seed.
+            rngs: likewise; initial weights, batches and everything drawn in a step come from it.
+        """
+        self.method, self.scenario, self.device = method, scenario, device
+        self.sizes = scenario.sizes(problems[0])
+        self.network = scenario.network(problems[0])
+        self.stacked = stacks(self.network, device)
+        if not self.stacked and len(problems) > 1:
+            raise ValueError("this network trains one seed at a time on this device")
+        self.x, self.y, offsets = inputs_on(device, problems)
+        self.keys = torch.stack([rng.child("train").key for rng in rngs]).to(device)
+        self.labelled = [
+            Stream(p.labelled + o, self.sizes.labelled_batch, rng.child("labelled batches"))
+            for p, o, rng in zip(problems, offsets, rngs, strict=True)
+        ]
+        self.unlabelled = [
+            Stream(p.unlabelled + o, self.sizes.unlabelled_batch, rng.child("unlabelled batches"))
+            for p, o, rng in zip(problems, offsets, rngs, strict=True)
+        ]
+        self.offsets = offsets
+        self.parameters = self._initial(rngs)
+        self.optimizer = self._optimizer()
+        self.sums = Sums()
+        self._weak = scenario.view("weak")
+        self._views = [scenario.view(name) for name in method.views]
+        self._steps_done: Counter[Kind] = Counter()
+
+    # One step -------------------------------------------------------------------------------------------------------
+
+    def objective(
+        self, parameters: dict[str, Tensor], key: Tensor, rows: tuple[Tensor, Tensor], step: Step
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss and terms of one seed at one step, 0-d each; under `vmap`, of each seed of the stack."""
+        labelled, unlabelled = rows
+        u = self.x[unlabelled]
+        batch = Batch(
+            x=self._weak(self.x[labelled], Rng(key, step.index, _WEAK_LABELLED)),
+            y=self.y[labelled],
+            u=self._weak(u, Rng(key, step.index, _WEAK_UNLABELLED)) if len(unlabelled) else u,
+            views=tuple(view(u, Rng(key, step.index, _FIRST_VIEW + i)) for i, view in enumerate(self._views)),
+        )
+        loss = self.method.loss(self._model(parameters), batch, step, Rng(key, step.index, _METHOD))
+        total = loss.total
+        terms = {
+            "labelled_loss": loss.labelled,
+            "unlabelled_loss": loss.unlabelled,
+            "unlabelled_weight": loss.weight,
+            **loss.diagnostics,
+        }
+        return total, {
+            name: torch.as_tensor(v, dtype=total.dtype, device=total.device).detach() for name, v in terms.items()
+        }
+
+    def advance(self, step: Step, rows: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of every seed. rows: (stack, batch) labelled and unlabelled. Returns loss and terms, each (stack,)."""
+        if self.stacked:
+            losses, terms = vmap(self.objective, in_dims=(0, 0, 0, None))(self.parameters, self.keys, rows, step)
+        else:
+            loss, single = self.objective(self.parameters, self.keys[0], (rows[0][0], rows[1][0]), step)
+            losses, terms = loss.unsqueeze(0), {name: value.unsqueeze(0) for name, value in single.items()}
+        self.optimizer.zero_grad()
+        losses.sum().backward()  # seeds share no parameter, so each gets its own gradient
+        self.optimizer.step()
+        return losses.detach(), terms
+
+    def steps(self) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
+        """Each step with its rows, from the first to the last."""
+        total = self.scenario.steps
+        kinds = list(islice(self.method.order(self.sizes), total))
+        bounds = self.points()
+        for start, stop in zip([0, *bounds[:-1]], bounds, strict=True):
+            part = kinds[start:stop]
+            labelled = self._rows(self.labelled, [k != "unlabelled" for k in part], "labelled")
+            unlabelled = self._rows(self.unlabelled, [k != "labelled" for k in part], "unlabelled")
+            for index, kind in enumerate(part, start):
+                epoch = self._steps_done["labelled"] / self.sizes.labelled_steps
+                yield (
+                    Step(
+                        index=torch.tensor(index, device=self.device),
+                        epoch=torch.tensor(epoch, dtype=torch.float32, device=self.device),
+                        total=total,
+                        kind=kind,
+                    ),
+                    (next(labelled), next(unlabelled)),
+                )
+
+    def points(self) -> list[int]:
+        """Steps done at each point of the learning curve, the last at the end."""
+        total, points = self.scenario.steps, min(self.scenario.points, self.scenario.steps)
+        return [round(total * (k + 1) / points) for k in range(points)]
+
+    def probabilities(self, indices: Tensor) -> Tensor:
+        """Class probabilities of inputs (stack, m) without dropout: (stack, m, classes)."""
+        rows = EVALUATION_ROWS if self.device.type == "cpu" else indices.shape[1]
+        return torch.cat([self.predict(self.x[part]) for part in indices.split(rows, dim=1)], dim=1)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Inputs of each seed (stack, n, *features) to class probabilities (stack, n, classes)."""
+
+        def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+            return torch.softmax(self._model(parameters)(x), dim=-1)
+
+        return vmap(one)(self.parameters, x) if self.stacked else one(self.parameters, x[0]).unsqueeze(0)
+
+    def _model(self, parameters: dict[str, Tensor]) -> Model:
+        return Model(self.network, parameters, channels_last=not self.stacked)
+
+    # Setting up -----------------------------------------------------------------------------------------------------
+
+    def _rows(self, streams: list[Stream], used: list[bool], kind: Kind) -> Iterator[Tensor]:
+        """For each step the rows (stack, batch) that it uses, none (stack, 0) where it uses none; counts the used ones."""
+        start = self._steps_done[kind]
+        rows = torch.stack([s.batches(start, start + sum(used)) for s in streams], dim=1).to(self.device)
+        none = rows.new_empty(len(streams), 0)
+        taken = iter(rows)
+        for use in used:
+            yield next(taken) if use else none
+            self._steps_done[kind] += use
+
+    def _initial(self, rngs: Sequence[Rng]) -> dict[str, Tensor]:
+        seeds = [initial_parameters(self.network, rng.child("initial weights")) for rng in rngs]
+        parameters = {}
+        for name in seeds[0]:
+            value = torch.stack([p[name] for p in seeds]).to(self.device)
+            if not self.stacked:
+                value = value[0]
+                if value.dim() == 4:
+                    value = value.contiguous(memory_format=torch.channels_last)
+            parameters[name] = value.clone(memory_format=torch.preserve_format).requires_grad_()
+        return parameters
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        parameters, s = list(self.parameters.values()), self.scenario
+        # The fused kernels of a CPU round the ends of a tensor otherwise than its middle: a seed's bits would then depend on
+        # its place in the stack.
+        fused = self.device.type != "cpu" or not self.stacked
+        if s.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=s.lr, weight_decay=s.weight_decay, fused=fused)
+        return torch.optim.SGD(parameters, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused)
+
+    def learning_rate(self, index: int) -> float:
+        """Learning rate of a step, by the scenario's schedule."""
+        if self.scenario.schedule == "constant":
+            return self.scenario.lr
+        return self.scenario.lr * 0.5 * (1 + math.cos(math.pi * index / self.scenario.steps))
+
+
+def stacks(network: nn.Module, device: torch.device) -> bool:
+    """Whether seeds train as one stacked program.
+
+    On a CPU convolutions do not: a step of the article's network at batch 256 took 75 ms a seed alone in
+    channels_last, and 198 ms a seed in a stack of four. Whether a network stacks never depends on how many seeds there are, so
+    that a cell computes the same bits in any company.
+    """
+    return device.type != "cpu" or not any(isinstance(layer, nn.Conv2d) for layer in network.modules())
+
+
+def train(
+    method: LossMethod,
+    scenario: Scenario,
+    problems: Sequence[Problem],
+    rngs: Sequence[Rng],
+    device: torch.device,
+    progress: Progress,
+) -> list[Outcome]:
+    """Train every seed and evaluate it at the points of its learning curve. Timing and memory are the caller's."""
+    training = Training(method, scenario, problems, rngs, device)
+    evaluations = [Evaluation(p, rng.child("evaluation")) for p, rng in zip(problems, rngs, strict=True)]
+    indices = torch.stack([e.indices + o for e, o in zip(evaluations, training.offsets, strict=True)]).to(device)
+    stack, points, done = len(problems), set(training.points()), 0
+    diverged: dict[int, str] = {}
+    readings: list[dict[str, float | None]] = []
+    train_s = eval_s = 0.0
+    clock = time.perf_counter()
+    for step, rows in training.steps():
+        if scenario.schedule != "constant":
+            for group in training.optimizer.param_groups:
+                group["lr"] = training.learning_rate(done)
+        loss, terms = training.advance(step, rows)
+        training.sums.add(step.kind, terms, loss)
+        done += 1
+        if done not in points:
+            continue
+        reading = training.sums.read(stack)
+        train_s, clock = train_s + time.perf_counter() - clock, time.perf_counter()
+        probabilities = training.probabilities(indices)
+        readings = reading.values
+        for i, evaluation in enumerate(evaluations):
+            if reading.diverged[i] or not bool(probabilities[i].isfinite().all()):
+                diverged.setdefault(i, f"the loss became NaN or infinite by step {done} of {scenario.steps}")
+            if i not in diverged:
+                evaluation.add(done, probabilities[i], readings[i])
+        progress(done, scenario.steps, _mean(readings))
+        eval_s, clock = eval_s + time.perf_counter() - clock, time.perf_counter()
+        if len(diverged) == stack:
+            break
+    timing = {
+        "train_s": train_s / stack,
+        "eval_s": eval_s / stack,
+        "steps": done,
+        "steps_per_s": done * stack / train_s,
+        "stack": stack,
+    }
+    outcomes = []
+    for i, (evaluation, problem) in enumerate(zip(evaluations, problems, strict=True)):
+        if i in diverged:
+            outcomes.append(Outcome("diverged", diverged[i], curves=evaluation.curves, timing=timing))
+            continue
+
+        def predict(x: Tensor, i: int = i) -> Tensor:
+            everyone = x.to(device).expand(stack, *x.shape)
+            return training.predict(everyone)[i].cpu()
+
+        own = {
+            n: v for n, v in readings[i].items() if n not in ("labelled_loss", "unlabelled_loss", "unlabelled_weight")
+        }
+        outcomes.append(
+            Outcome(
+                "ok",
+                metrics=evaluation.metrics(),
+                diagnostics=own,
+                curves=evaluation.curves,
+                timing=timing,
+                arrays=scenario.arrays(problem, predict),
+            )
+        )
+    return outcomes
+
+
+def _mean(readings: list[dict[str, float | None]]) -> float:
+    losses = [r.get("labelled_loss") for r in readings]
+    known = [value for value in losses if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan

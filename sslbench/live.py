@@ -1,0 +1,133 @@
+"""What the terminal shows of a run: cells done and failed, what runs, the time left, and the table at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sslbench.executors import Advanced, Ended, Event, Job, Started
+from sslbench.records import Record
+from sslbench.report.grids import Grid, Shown
+from sslbench.runner import Plan
+
+Run = Callable[..., Iterator[Record]]
+
+
+class Sweep:
+    """What is known of a run while it goes on."""
+
+    def __init__(self, plan: Plan, workers: int) -> None:
+        self.total = len(plan.pending)
+        self.workers = workers
+        self.done = self.failed = 0
+        self.running: dict[Job, Advanced | None] = {}
+        self.started = time.monotonic()
+        self._seconds: dict[str, list[float]] = {}
+        self._waiting = [p.cell.method_name for p in plan.pending]
+
+    def hear(self, event: Event) -> None:
+        """Take note of an event."""
+        if isinstance(event, Started):
+            self.running[event.job] = None
+        elif isinstance(event, Advanced):
+            self.running[event.job] = event
+        else:
+            self.running.pop(event.job, None)
+            self._count(event)
+
+    def _count(self, event: Ended) -> None:
+        for result in event.results:
+            record = result.record
+            self.done += 1
+            self.failed += record.status not in ("ok", "skipped")
+            self._waiting.remove(record.method["name"])
+            spent = sum(record.timing.get(part, 0.0) for part in ("setup_s", "train_s", "eval_s"))
+            self._seconds.setdefault(record.method["name"], []).append(spent)
+
+    def seconds_left(self) -> float | None:
+        """From the mean time of a method's finished cells, or of all where it has none. None before the first."""
+        known = [s for times in self._seconds.values() for s in times]
+        if not known:
+            return None
+        mean = sum(known) / len(known)
+        left = 0.0
+        for name in self._waiting:
+            times = self._seconds.get(name)
+            left += sum(times) / len(times) if times else mean
+        for advanced in self.running.values():
+            if advanced is not None:
+                left -= mean * advanced.done / advanced.total * len(advanced.job.cells)
+        return max(left, 0.0) / self.workers
+
+    def headline(self) -> str:
+        """`12/84 cells, 0 failed, about 3:10 left`."""
+        left = self.seconds_left()
+        rest = "" if left is None or self.done == self.total else f", about {clock(left)} left"
+        return f"{self.done}/{self.total} cells, {self.failed} failed, {clock(time.monotonic() - self.started)} so far{rest}"
+
+
+def clock(seconds: float) -> str:
+    """`3:07`, `1:02:03`."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+
+
+def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Iterator[Record]:
+    """Yield the records of `run(plan, …)` and show how it goes: live on a terminal, else a plain line a job."""
+    workers = arguments[-1]
+    sweep = Sweep(plan, workers)
+    if not console.is_terminal:
+        yield from run(plan, *arguments, listen=lambda event: _plain(sweep, event, console))
+        return
+    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: picture(sweep)):
+        yield from run(plan, *arguments, listen=sweep.hear)
+    console.print(sweep.headline(), highlight=False)
+
+
+def _plain(sweep: Sweep, event: Event, console: Console) -> None:
+    sweep.hear(event)
+    if isinstance(event, Ended):
+        status = ", ".join(sorted({r.record.status for r in event.results}))
+        console.print(f"{sweep.headline()}: {event.job.name} {status}", soft_wrap=True, highlight=False, markup=False)
+
+
+def picture(sweep: Sweep) -> RenderableType:
+    """The live display: a headline, a bar, and a line for each running job."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for job, advanced in sweep.running.items():
+        if advanced is None:
+            table.add_row(Text(job.name), "", Text("starting", style="dim"))
+        else:
+            share = f"step {advanced.done}/{advanced.total}"
+            loss = "" if math.isnan(advanced.loss) else f"loss {advanced.loss:.3f}"
+            table.add_row(Text(job.name), share, Text(loss, style="dim"))
+    return Group(Text(sweep.headline()), ProgressBar(total=sweep.total, completed=sweep.done, width=60), table)
+
+
+def grid_table(grid: Grid) -> Table:
+    """A table of the report for the terminal, the best entries marked, its notes below."""
+    notes = [f"{letter}: {text}" for letter, text in grid.footnotes] + list(grid.notes)
+    table = Table(
+        title=escape(grid.caption), title_justify="left", caption=escape("\n".join(notes)), caption_justify="left"
+    )
+    table.add_column(escape(grid.corner), no_wrap=True)
+    for column, name in enumerate(grid.header):
+        table.add_column(escape(name), justify="right" if grid.numeric(column) else "left")
+    for row in grid.rows:
+        table.add_row(escape(row.name), *map(_cell, row.cells))
+    return table
+
+
+def _cell(shown: Shown) -> str:
+    text = escape(shown.text + "".join(f" [{letter}]" for letter in shown.footnotes))
+    return f"[bold green]{text} *[/]" if shown.best else text

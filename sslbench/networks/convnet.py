@@ -1,0 +1,38 @@
+"""The article's convolution network (Shenoy 2019)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sslbench.networks.dropout import dropout
+from sslbench.rng import Rng
+
+
+class ConvNet(nn.Module):
+    """Two convolutions and two linear layers for 28 x 28 images of one channel.
+
+    conv 1→20 k5, max-pool 2, ReLU; conv 20→40 k5, Dropout2d, max-pool 2, ReLU; linear 640→150, ReLU, dropout;
+    linear 150→classes.
+    """
+
+    def __init__(self, classes: int, dropout: float = 0.5, relu_logits: bool = False) -> None:
+        """
+        Args:
+            relu_logits: a ReLU on the logits, as in the article's code. It can leave a class without a gradient.
+        """
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 20, 5)
+        self.conv2 = nn.Conv2d(20, 40, 5)
+        self.linear1 = nn.Linear(640, 150)
+        self.linear2 = nn.Linear(150, classes)
+        self.dropout, self.relu_logits = dropout, relu_logits
+
+    def forward(self, x: Tensor, rng: Rng | None = None) -> Tensor:
+        """(n, 1, 28, 28) -> logits (n, classes)."""
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))  # (n, 20, 12, 12)
+        x = dropout(self.conv2(x), self.dropout, rng, channels=True)
+        x = F.relu(F.max_pool2d(x, 2)).flatten(1)  # (n, 640)
+        x = dropout(F.relu(self.linear1(x)), self.dropout, rng)
+        logits = self.linear2(x)
+        return F.relu(logits) if self.relu_logits else logits

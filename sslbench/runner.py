@@ -1,0 +1,199 @@
+"""The runner: which cells are finished, which are to run; then run, store, and hand on each record."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from sslbench import engine
+from sslbench.errors import BadInput
+from sslbench.executors import CellResult, Ended, Event, Job
+from sslbench.executors.jobs import blank_record, common_provenance
+from sslbench.records import Record, Store
+from sslbench.suite import Cell, Suite, seed_rng
+
+
+class Executor(Protocol):
+    """Where cells run."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Run each job once and yield what happens."""
+        ...
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its key and, if it is finished, its record."""
+
+    cell: Cell
+    key: str
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of a suite would do."""
+
+    planned: tuple[Planned, ...]
+    history: tuple[Record, ...]
+    """All records of the store, for estimates."""
+
+    @property
+    def finished(self) -> list[Record]:
+        return [p.record for p in self.planned if p.record is not None]
+
+    @property
+    def impossible(self) -> list[Planned]:
+        """Cells without a record whose method cannot run on their scenario."""
+        return [p for p in self.planned if p.record is None and p.cell.obstacle]
+
+    @property
+    def pending(self) -> list[Planned]:
+        """Cells to train."""
+        return [p for p in self.planned if p.record is None and not p.cell.obstacle]
+
+
+def make_plan(suite: Suite, store: Store) -> Plan:
+    """Check that every scenario can be had, and see which cells are finished.
+
+    Raises:
+        BadInput: data that are missing or damaged, label counts that cannot be had, a store that cannot be read.
+    """
+    history = store.load()
+    finished = {(r.id, r.key): r for r in history if r.finished}
+    digests = {name: _check(name, suite) for name in suite.scenarios}
+    planned = []
+    for cell in suite.cells():
+        key = cell.key(digests[cell.scenario_name][cell.seed])
+        planned.append(Planned(cell, key, finished.get((cell.id, key))))
+    return Plan(tuple(planned), tuple(history))
+
+
+def _check(name: str, suite: Suite) -> dict[int, str]:
+    """The data's digest at each seed of a scenario, after a look at whether its split can be had."""
+    scenario = suite.scenarios[name][1]
+    digests = {}
+    try:
+        for seed in suite.seeds:
+            rng = seed_rng(suite.seed, seed)
+            dataset = scenario.dataset(rng.child("data"))
+            digests[seed] = dataset.sha256
+        scenario.split(dataset, rng.child("split"))
+        if scenario.estimator() is None:
+            for _, instances in suite.methods.values():
+                for view in getattr(instances[name], "views", ()):
+                    scenario.view(view)
+    except BadInput as error:
+        raise BadInput(f"scenario '{name}': {error}") from error
+    return digests
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    executor: Executor,
+    device: str,
+    workers: int = 1,
+    listen: Callable[[Event], None] = lambda event: None,
+) -> Iterator[Record]:
+    """Run what is pending, store each record, then yield it.
+
+    Args:
+        store: prepared; this process is its only writer.
+        workers: how many jobs the executor runs at a time, so that there are as many.
+        listen: hears what happens between records.
+    """
+    for p in plan.impossible:
+        record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
+        store.append(record)
+        yield record
+    if not plan.pending:
+        return
+    for event in executor.run(make_jobs(plan, device, workers)):
+        listen(event)
+        if isinstance(event, Ended):
+            yield from _keep(event.results, store)
+
+
+def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
+    for result in results:
+        store.append(result.record, result.arrays)
+        if result.traceback:
+            path = store.folder / "tracebacks" / f"{result.record.key}.txt"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(result.traceback)
+        yield result.record
+
+
+def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
+    """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
+    provenance = common_provenance(device)
+    groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
+    widths = _widths(groups, torch.device(device))
+    jobs = []
+    for group, width in zip(groups, widths, strict=True):
+        if len(groups) < workers:  # rather narrow stacks than idle workers
+            width = min(width, -(-len(group) * len(groups) // workers))
+        jobs += [
+            Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance)
+            for part in _batched(group, width)
+        ]
+    return jobs
+
+
+def _batched(group: list[Planned], width: int) -> Iterator[tuple[Planned, ...]]:
+    for start in range(0, len(group), width):
+        yield tuple(group[start : start + width])
+
+
+def _widths(groups: Sequence[Sequence[Planned]], device: torch.device) -> list[int]:
+    problems = {}
+    for group in groups:
+        cell = group[0].cell
+        if cell.scenario_name not in problems:
+            problems[cell.scenario_name] = cell.scenario.problem(cell.rng)
+    return [
+        engine.stack_width(g[0].cell.method, g[0].cell.scenario, problems[g[0].cell.scenario_name], device)
+        for g in groups
+    ]
+
+
+PROBE_STEPS = 4
+
+
+def seconds_per_cell(plan: Plan, device: str) -> dict[tuple[str, str], float]:
+    """Estimated seconds of each pending cell by (method, scenario): from finished cells with the same settings, else by
+    timing a few steps."""
+    estimates: dict[tuple[str, str], float] = {}
+    for p in plan.pending:
+        pair = p.cell.method_name, p.cell.scenario_name
+        if pair in estimates:
+            continue
+        like = blank_record(p.cell, p.key, "ok", "")
+        known = [
+            sum(r.timing.get(part, 0.0) for part in ("setup_s", "train_s", "eval_s"))
+            for r in plan.history
+            if r.status == "ok" and r.scenario["params"] == like.scenario["params"] and r.method == like.method
+        ]
+        estimates[pair] = sum(known) / len(known) if known else _probe(p.cell, device)
+    return estimates
+
+
+def _probe(cell: Cell, device: str) -> float:
+    """Seconds that the whole cell would take, judged by its first steps."""
+    scenario = cell.scenario
+    short = dataclasses.replace(scenario, steps=min(PROBE_STEPS, scenario.steps), points=1)
+    timing = engine.run(cell.method, short, [cell.rng], torch.device(device))[0].timing
+    scale = scenario.steps / short.steps if scenario.estimator() is None else 1.0
+    return timing["setup_s"] + scale * timing["train_s"] + scenario.points * timing["eval_s"]
+
+
+def results_folder(name: str) -> Path:
+    """Where a suite's results go if no folder is given."""
+    return Path("results") / "local" / name

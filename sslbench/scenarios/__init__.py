@@ -1,0 +1,1 @@
+"""Scenarios: one file a family. What is labelled, what is not, which network, which budget."""

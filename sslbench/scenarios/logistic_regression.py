@@ -1,0 +1,92 @@
+"""Logistic regression on quadratic features of principal components, as in the article (Shenoy 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer, PolynomialFeatures
+from torch import Tensor, nn
+
+from sslbench.data import Dataset, Split, load
+from sslbench.errors import BadInput
+from sslbench.methods.base import Count, NonNegative, Positive
+from sslbench.networks import MLP
+from sslbench.rng import Rng
+from sslbench.scenarios.base import Problem, Scenario, scenario
+from sslbench.views import View, noise
+
+
+@scenario("mnist5k-1000-logreg", data="mnist5k", labels=1000)
+@scenario("mnist-1000-logreg", data="mnist", labels=1000)
+@scenario("mnist5k-1000-sgd", data="mnist5k", labels=1000, model="sgd")
+@scenario("mnist-1000-sgd", data="mnist", labels=1000, model="sgd")
+@dataclass(frozen=True, kw_only=True)
+class LogisticRegression(Scenario):
+    """Normalizer → PCA → PolynomialFeatures, fitted on the labelled images, and a linear model.
+
+    The linear model is one layer that the engine trains, so that every loss method runs on it, or (`model = "sgd"`)
+    scikit-learn's SGDClassifier, as in the article, for fit methods.
+    """
+
+    family: ClassVar[str] = "logistic-regression"
+    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 0.1}}
+
+    data: str
+    """The data set: mnist5k, mnist, fashion-mnist or kmnist."""
+    model: Literal["linear", "sgd"] = "linear"
+    """A linear layer, or scikit-learn's SGDClassifier."""
+    components: Count = 50
+    """Principal components."""
+    degree: Count = 2
+    """Degree of the polynomial features: 50 components and degree 2 make 1,326 features."""
+    alpha: Positive = 1e-5
+    """Regularisation of the SGDClassifier."""
+    view_noise: NonNegative = 0.01
+    """The weak view adds normal noise of this standard deviation to each feature."""
+    lr: Positive = 0.03
+
+    @property
+    def series(self) -> str:
+        return f"{self.data} {'SGDClassifier' if self.model == 'sgd' else 'logistic regression'}"
+
+    def dataset(self, rng: Rng) -> Dataset:
+        del rng
+        return load(self.data)
+
+    def split(self, dataset: Dataset, rng: Rng) -> Split:
+        if self.components > self.labels:
+            raise BadInput(
+                f"components = {self.components} cannot be fitted on {self.labels} labelled images: "
+                f"give at least {self.components} labels, or fewer components."
+            )
+        return super().split(dataset, rng)
+
+    def class_names(self) -> tuple[str, ...]:
+        return load(self.data).class_names
+
+    def network(self, problem: Problem) -> nn.Module:
+        return MLP(problem.x.shape[1], (), problem.classes)
+
+    def views(self) -> Mapping[str, View]:
+        return {"weak": noise(self.view_noise)}
+
+    def inputs(self, dataset: Dataset, split: Split) -> Tensor:
+        pixels = torch.cat([dataset.x, dataset.x_test]).flatten(1).numpy().astype(np.float32)
+        features = make_pipeline(
+            Normalizer(),
+            PCA(self.components, svd_solver="full"),
+            PolynomialFeatures(self.degree),
+        ).fit(pixels[split.labelled.numpy()])
+        return torch.from_numpy(np.ascontiguousarray(features.transform(pixels), dtype=np.float32))
+
+    def estimator(self) -> Callable[[int], Any] | None:
+        if self.model != "sgd":
+            return None
+        return lambda state: SGDClassifier(loss="log_loss", alpha=self.alpha, random_state=state)

@@ -1,0 +1,391 @@
+"""Suite files: TOML to a frozen `Suite`, and the suite to cells with their keys.
+
+name = "quick"
+seed = 0                       # keys every draw
+seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
+methods = ["supervised", "vat", "vat-small"]
+scenarios = ["mnist5k-50"]
+
+[method.vat]                   # a method's hyperparameters, on every scenario
+radius = 2.0
+[method.vat.on.mnist5k-50]     # … and on one
+radius = 1.5
+[method.vat-small]             # a variant under a name of its own
+base = "vat"
+radius = 0.5
+[scenario.mnist5k-50]          # a scenario's parameters
+steps = 800
+[scenario."*"]                 # … of all scenarios that have them
+points = 10
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Ge, Lt
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sslbench.engine import obstacle
+from sslbench.errors import BadInput, unknown
+from sslbench.methods.base import FitMethod, LossMethod, method
+from sslbench.records import SCHEMA
+from sslbench.registry import Entry, Registry, source_digest
+from sslbench.rng import Rng
+from sslbench.scenarios.base import Scenario, scenario
+
+Method = LossMethod | FitMethod
+Params = dict[str, Any]
+T = TypeVar("T")
+
+# What every cell's result depends on, beside its method and its scenario.
+_CORE = (
+    "sslbench.rng",
+    "sslbench.views",
+    "sslbench.metrics",
+    "sslbench.data.splits",
+    "sslbench.data.two_moons",
+    "sslbench.networks.convnet",
+    "sslbench.networks.dropout",
+    "sslbench.networks.initial",
+    "sslbench.networks.mlp",
+    "sslbench.scenarios.base",
+    "sslbench.methods.base",
+    "sslbench.methods.estimators",
+    "sslbench.engine.batches",
+    "sslbench.engine.evaluation",
+    "sslbench.engine.seeds",
+    "sslbench.engine.training",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one scenario at one seed, all parameters settled."""
+
+    method_name: str
+    method_base: str
+    method: Method
+    scenario_name: str
+    scenario_base: str
+    scenario: Scenario
+    suite_seed: int
+    seed: int
+    source: str
+    """Digest of the code that computes the result: the method's, the scenario's and the common one."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.method_name}/{self.scenario_name}/seed{self.seed}"
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the method cannot run on the scenario, if it cannot."""
+        return obstacle(self.method, self.scenario)
+
+    @property
+    def rng(self) -> Rng:
+        """What the cell draws from: the same for every method and scenario at this seed."""
+        return seed_rng(self.suite_seed, self.seed)
+
+    def key(self, data_sha256: str) -> str:
+        """Hash over everything that could change the result. The split follows from what is in it."""
+        content = {
+            "schema": SCHEMA,
+            "method": [self.method_base, params(self.method)],
+            "scenario": [self.scenario_base, params(self.scenario)],
+            "seeds": [self.suite_seed, self.seed],
+            "source": self.source,
+            "data": data_sha256,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A validated suite file: every name known, every parameter of the right type and range."""
+
+    name: str
+    methods: Mapping[str, tuple[str, Mapping[str, Method]]]
+    """Name -> (registered name, instance for each scenario)."""
+    scenarios: Mapping[str, tuple[str, Scenario]]
+    """Name -> (registered name, instance)."""
+    seeds: tuple[int, ...]
+    seed: int = 0
+    description: str = ""
+
+    def cells(self) -> Iterator[Cell]:
+        """Every method on every scenario at every seed, scenario by scenario."""
+        common = source_digest(*_CORE)
+        for scenario_name, (scenario_base, instance) in self.scenarios.items():
+            for method_name, (method_base, instances) in self.methods.items():
+                chosen = instances[scenario_name]
+                source = f"{common}{_own_source(type(chosen))}{_own_source(type(instance))}"
+                for seed in self.seeds:
+                    yield Cell(
+                        method_name,
+                        method_base,
+                        chosen,
+                        scenario_name,
+                        scenario_base,
+                        instance,
+                        self.seed,
+                        seed,
+                        source,
+                    )
+
+
+def seed_rng(suite_seed: int, seed: int) -> Rng:
+    """The generator of one seed of a suite."""
+    return Rng.root(suite_seed).child("seed", seed)
+
+
+def params(thing: Method | Scenario) -> Params:
+    """The parameters of a method or scenario, as JSON has them."""
+    assert dataclasses.is_dataclass(thing)
+    given: Params = json.loads(json.dumps(dataclasses.asdict(thing)))
+    return given
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line changes of a suite file. None and empty leave it as it is."""
+
+    methods: Sequence[str] | None = None
+    scenarios: Sequence[str] | None = None
+    seeds: str | None = None
+    settings: Sequence[str] = ()
+    """`name.parameter=value`: of a method, a scenario, or `*` for all scenarios. A value as in TOML, or a bare word."""
+
+
+def read_suite(path: Path, overrides: Overrides | None = None) -> Suite:
+    """Read and validate a suite file.
+
+    Raises:
+        BadInput: naming the file, the key, what was given and what is valid.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise BadInput(f"No suite file {path}: give the path of a TOML file, such as benchmarks/quick.toml.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"The suite file {path} cannot be read: {error}") from error
+    content.setdefault("name", path.stem)
+    try:
+        return make_suite(content, overrides)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -> Suite:
+    """The suite that a TOML document of the form above describes.
+
+    Raises:
+        BadInput: naming the key, what was given and what is valid.
+    """
+    overrides = overrides or Overrides()
+    top = _TOP.validated("the suite", {k: v for k, v in content.items() if k not in ("method", "scenario")})
+    tables = {kind: _tables(content, kind) for kind in ("method", "scenario")}
+    _apply(overrides.settings, tables)
+    names = {
+        "method": list(overrides.methods or top.methods),
+        "scenario": list(overrides.scenarios or top.scenarios),
+    }
+    for kind, registry in (("method", method), ("scenario", scenario)):
+        _check_names(kind, names[kind], tables[kind], registry)
+    scenarios = {name: _scenario(name, tables["scenario"]) for name in names["scenario"]}
+    _check_everyone(tables["scenario"].get("*", {}), [s for _, s in scenarios.values()])
+    methods = {name: _method(name, tables["method"].get(name, {}), scenarios) for name in names["method"]}
+    return Suite(
+        name=top.name,
+        description=top.description,
+        seed=top.seed,
+        seeds=parse_seeds(overrides.seeds if overrides.seeds is not None else top.seeds),
+        methods=methods,
+        scenarios=scenarios,
+    )
+
+
+def parse_seeds(given: int | str | Sequence[int]) -> tuple[int, ...]:
+    """`10` counts 0 to 9, `"3,7,1000-1009"` and `[3, 7]` name them.
+
+    Raises:
+        BadInput: no seed, a repeated one, or something else than such a number, list or range.
+    """
+    if isinstance(given, str) and given.strip().isdigit():
+        given = int(given)
+    if isinstance(given, int):
+        seeds: list[int] = list(range(given))
+    elif isinstance(given, str):
+        seeds = [seed for part in given.split(",") for seed in _range(part, given)]
+    else:
+        seeds = list(given)
+    if not seeds or min(seeds) < 0:
+        raise _bad_seeds(given)
+    if len(set(seeds)) < len(seeds):
+        raise BadInput(f"seeds = {given!r} names a seed twice: name each once.")
+    return tuple(seeds)
+
+
+def _range(part: str, given: str) -> Iterable[int]:
+    first, dash, last = part.strip().partition("-")
+    try:
+        return range(int(first), int(last) + 1) if dash else [int(first)]
+    except ValueError:
+        raise _bad_seeds(given) from None
+
+
+def _bad_seeds(given: object) -> BadInput:
+    return BadInput(f'seeds = {given!r} names no seeds: give a count of at least 1, a list, or "3,7,1000-1009".')
+
+
+# Validation ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Top:
+    __pydantic_config__ = ConfigDict(strict=True)
+    name: str
+    methods: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    seeds: int | str | tuple[int, ...] = 3
+    seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
+    description: str = ""
+
+
+class _Form:
+    """Validates a table against the fields of a dataclass."""
+
+    def __init__(self, form: type[Any]) -> None:
+        self.form = form
+
+    def validated(self, what: str, values: Mapping[str, Any]) -> Any:
+        """An instance.
+
+        Raises:
+            BadInput: an unknown or missing key, a wrong type, a value out of range.
+        """
+        known = [f.name for f in dataclasses.fields(self.form)]
+        for key in values:
+            if key not in known:
+                raise unknown(f"key of {what}", key, known)
+        try:
+            # Through JSON, strict, so that a list may be a tuple but a string is never a number.
+            return TypeAdapter(self.form).validate_json(json.dumps(values, default=str), strict=True)
+        except ValidationError as error:
+            raise BadInput(_one_line(what, error.errors()[0], values)) from error
+        except BadInput as error:  # raised by the class itself, of fields that do not go together
+            raise BadInput(f"{what}: {error}") from error
+
+
+_TOP = _Form(_Top)
+
+
+def _one_line(what: str, error: Any, values: Mapping[str, Any]) -> str:
+    key = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{what} has no {key}: add it."
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error" and not key:
+        return f"{what}: {message}"
+    given = values.get(key, error["input"])
+    return f"{what}: {key} = {given!r} is not valid: {message[0].lower()}{message[1:]}."
+
+
+def _tables(content: Mapping[str, Any], kind: str) -> dict[str, Params]:
+    tables = content.get(kind, {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise BadInput(f"[{kind}] holds tables, one a {kind}: write [{kind}.NAME] and its parameters below.")
+    return json.loads(json.dumps(tables, default=str))  # a deep copy, of JSON's types
+
+
+def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> None:
+    """Write `--set name.parameter=value` into the tables."""
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        name, dot, key = path.strip().rpartition(".")
+        if not (equals and dot and name and key):
+            raise BadInput(f"--set {setting!r} is not of the form NAME.PARAMETER=VALUE, such as vat.radius=2.0.")
+        try:
+            value = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        if name == "*":
+            tables["scenario"].setdefault("*", {})[key] = value
+            continue
+        kinds = [k for k, r in (("method", method), ("scenario", scenario)) if name in tables[k] or name in r]
+        if not kinds:
+            raise unknown("method or scenario in --set", name, [*method.names(), *scenario.names()])
+        tables[kinds[0]].setdefault(name, {})[key] = value
+
+
+def _check_names(kind: str, names: Sequence[str], tables: Mapping[str, Params], registry: Registry[Any]) -> None:
+    if not names:
+        raise BadInput(f"{kind}s is empty: name at least one {kind} ({', '.join(registry.names())}).")
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise BadInput(f"{kind}s names '{twice}' twice: name each once.")
+    known = [*registry.names(), *(n for n, table in tables.items() if "base" in table)]
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    for name, table in tables.items():
+        if name != "*" and name not in known:
+            raise unknown(f"{kind} in [{kind}.{name}]", name, known)
+        if "base" in table:
+            if name in registry:
+                raise BadInput(f"[{kind}.{name}] has a base, but '{name}' is a registered {kind}: choose another name.")
+            registry.get(str(table["base"]))
+
+
+def _check_everyone(table: Params, scenarios: Sequence[Scenario]) -> None:
+    known = {f.name for s in scenarios for f in dataclasses.fields(s)}
+    for key in table:
+        if key not in known:
+            raise unknown('key of [scenario."*"]', key, known)
+
+
+def _entry(registry: Registry[T], name: str, table: Mapping[str, Any]) -> Entry[T]:
+    return registry.get(str(table.get("base", name)))
+
+
+def _scenario(name: str, tables: Mapping[str, Params]) -> tuple[str, Scenario]:
+    table = tables.get(name, {})
+    entry = _entry(scenario, name, table)
+    fields = {f.name for f in dataclasses.fields(entry.thing)}
+    everyone = {k: v for k, v in tables.get("*", {}).items() if k in fields}
+    own = {k: v for k, v in table.items() if k != "base"}
+    values = {**entry.preset, **everyone, **own}
+    return entry.name, _Form(entry.thing).validated(f"scenario '{name}'", values)
+
+
+def _method(
+    name: str, table: Mapping[str, Any], scenarios: Mapping[str, tuple[str, Scenario]]
+) -> tuple[str, dict[str, Method]]:
+    entry = _entry(method, name, table)
+    everywhere = {k: v for k, v in table.items() if k not in ("base", "on")}
+    on = table.get("on", {})
+    if not isinstance(on, dict) or not all(isinstance(v, dict) for v in on.values()):
+        raise BadInput(f"[method.{name}] on holds tables: write [method.{name}.on.SCENARIO] and parameters below.")
+    for target in on:
+        if target not in scenarios and target not in scenario:
+            raise unknown(f"scenario in [method.{name}.on.{target}]", target, [*scenarios, *scenario.names()])
+    form = _Form(entry.thing)
+    instances = {}
+    for scenario_name, (_, instance) in scenarios.items():
+        suited = instance.hyperparameters.get(entry.name, {})
+        values = {**entry.preset, **suited, **everywhere, **on.get(scenario_name, {})}
+        instances[scenario_name] = form.validated(f"method '{name}'", values)
+    return entry.name, instances
+
+
+def _own_source(thing: type) -> str:
+    """Digest of the modules that define a class and what it inherits, built on torch or not."""
+    modules = {c.__module__ for c in thing.__mro__ if c.__module__ != "builtins"}
+    return source_digest(*sorted(modules))

@@ -1,0 +1,80 @@
+"""Networks: shapes, dropout with a key, initial weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+
+from sslbench.networks import MLP, ConvNet, initial_parameters
+from sslbench.networks.dropout import dropout
+from sslbench.rng import Rng
+
+
+def test_the_convolution_network_is_the_articles():
+    layers = {name: tuple(p.shape) for name, p in ConvNet(10).named_parameters() if name.endswith("weight")}
+    assert layers == {
+        "conv1.weight": (20, 1, 5, 5),
+        "conv2.weight": (40, 20, 5, 5),
+        "linear1.weight": (150, 640),
+        "linear2.weight": (10, 150),
+    }
+
+
+def test_the_convolution_network_equals_a_plain_one():
+    network = ConvNet(10)
+    p = dict(network.named_parameters())
+    x = torch.randn(4, 1, 28, 28)
+    h = F.relu(F.max_pool2d(F.conv2d(x, p["conv1.weight"], p["conv1.bias"]), 2))
+    h = F.relu(F.max_pool2d(F.conv2d(h, p["conv2.weight"], p["conv2.bias"]), 2)).flatten(1)
+    h = F.relu(F.linear(h, p["linear1.weight"], p["linear1.bias"]))
+    expected = F.linear(h, p["linear2.weight"], p["linear2.bias"])
+    torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ConvNet(10, relu_logits=True)(x).min(), torch.tensor(0.0), rtol=0, atol=10)
+    assert float(ConvNet(10, relu_logits=True)(x).detach().min()) >= 0
+
+
+def test_dropout_is_off_without_a_key_and_drawn_with_one():
+    network, x = ConvNet(10), torch.randn(4, 1, 28, 28)
+    assert torch.equal(network(x), network(x))
+    rng = Rng.root(0)
+    assert not torch.equal(network(x, rng), network(x, rng))
+    assert torch.equal(network(x, Rng.root(0)), network(x, Rng.root(0)))
+
+
+def test_dropout_keeps_the_mean_and_drops_whole_channels():
+    x = torch.ones(2000, 5, 3, 3)
+    dropped = dropout(x, 0.4, Rng.root(0), channels=True)
+    per_channel = dropped.flatten(2)
+    assert bool((per_channel == per_channel[..., :1]).all())
+    assert abs(float(dropped.mean()) - 1) < 0.03
+    assert dropout(x, 0.0, Rng.root(0)) is x
+    assert dropout(x, 0.4, None) is x
+
+
+def test_an_mlp_without_hidden_layers_is_linear():
+    network, x = MLP(7, (), 3), torch.randn(5, 7)
+    torch.testing.assert_close(network(x + 1) - network(x), network(x * 0 + 1) - network(x * 0))
+    assert MLP(2, (10, 10, 10), 2)(torch.randn(5, 2)).shape == (5, 2)
+
+
+def test_initial_weights_have_a_key_and_the_default_range():
+    network = ConvNet(10)
+    a, b, again = (initial_parameters(network, Rng.root(s)) for s in (0, 1, 0))
+    assert a.keys() == dict(network.named_parameters()).keys()
+    for name in a:
+        fan_in = dict(network.named_parameters())[name.replace("bias", "weight")][0].numel()
+        assert float(a[name].abs().max()) <= fan_in**-0.5
+        assert torch.equal(a[name], again[name])
+        assert not torch.equal(a[name], b[name])
+    assert float(a["linear1.weight"].std()) == pytest.approx((1 / 640 / 3) ** 0.5, rel=0.02)
+    x = torch.randn(3, 1, 28, 28)
+    assert functional_call(network, a, (x,)).shape == (3, 10)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Bilinear(2, 2, 2)])
+def test_layers_without_known_initial_weights_are_refused(layer):
+    with pytest.raises(TypeError, match="batch statistics|no initial weights"):
+        initial_parameters(nn.Sequential(layer), Rng.root(0))

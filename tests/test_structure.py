@@ -1,0 +1,104 @@
+"""The house: each room imports only what the design allows, and nothing heavy where it must be quick."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "sslbench"
+
+# room -> rooms of sslbench that it may import, beside itself. `errors` is open to all.
+MAY_IMPORT = {
+    "errors": set(),
+    "rng": set(),
+    "registry": set(),
+    "views": {"rng"},
+    "metrics": set(),
+    "stats": set(),
+    "data": {"rng", "registry"},
+    "networks": {"rng"},
+    "methods": {"rng", "registry"},
+    "scenarios": {"data", "networks", "views", "registry", "rng", "methods.base"},
+    "engine": {"methods.base", "scenarios.base", "networks", "metrics", "rng"},
+    "suite": {"registry", "engine", "methods.base", "scenarios.base", "rng", "records"},
+    "records": set(),
+    "executors": {"engine", "records", "suite", "registry"},
+    "runner": {"engine", "executors", "records", "suite"},
+    "tracking": {"records"},
+    "report": {"records", "stats", "metrics"},
+    "live": {"executors", "records", "runner", "report"},
+    "cli": None,  # everything
+    "__init__": None,
+    "__main__": {"cli"},
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room(module: str) -> str:
+    """sslbench.data.splits -> data."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of sslbench that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "sslbench":
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "sslbench" else {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "sslbench"}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    here = room(".".join(["sslbench", *path.relative_to(ROOT).with_suffix("").parts]))
+    allowed = MAY_IMPORT[here]
+    if allowed is None:
+        return
+    for module in imported(path):
+        there = room(module)
+        inside = module.removeprefix("sslbench.")
+        fine = there in (here, "errors") or any(inside == a or inside.startswith(f"{a}.") for a in allowed)
+        assert fine, f"{path.name} ({here}) imports {module}"
+
+
+def test_every_room_is_in_the_table():
+    rooms = {p.relative_to(ROOT).parts[0].removesuffix(".py") for p in FILES}
+    assert rooms == set(MAY_IMPORT)
+
+
+def test_only_tracking_imports_mlflow():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert path.name == "tracking.py" or not any(n.split(".")[0] == "mlflow" for n in names), path
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["--version"]])
+def test_help_and_lists_load_nothing_heavy(words):
+    code = (
+        "import sys\nfrom sslbench.cli import main\nsys.argv = ['sslbench', *sys.argv[1:]]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
+
+
+def test_the_package_can_be_used_without_mlflow():
+    code = "import sys; sys.modules['mlflow'] = None; import sslbench.runner, sslbench.report, sslbench.tracking, sslbench.cli"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_absolute_path_of_a_machine_is_in_the_package():
+    for path in FILES:
+        text = path.read_text()
+        assert "/home/" not in text
+        assert "/tmp/" not in text

@@ -1,0 +1,188 @@
+"""Suite files: what they mean, what they refuse, and what a cell's key depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslbench.errors import BadInput
+from sslbench.suite import Overrides, make_suite, parse_seeds, read_suite
+
+BASE = {"name": "x", "methods": ["supervised", "vat"], "scenarios": ["mnist5k-50", "two-moons-6"]}
+SUITES = sorted(Path(__file__).parent.parent.glob("benchmarks/*.toml"))
+
+
+def only(suite, method="vat", scenario="mnist5k-50"):
+    return suite.methods[method][1][scenario]
+
+
+def keys(suite):
+    return {cell.id: cell.key("data") for cell in suite.cells()}
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
+def test_the_suite_files_here_are_valid(path):
+    assert list(read_suite(path).cells())
+
+
+def test_the_quick_suite_is_84_cells():
+    suite = read_suite(next(p for p in SUITES if p.stem == "quick"))
+    assert len({cell.id for cell in suite.cells()}) == 84
+    assert "vat/mnist5k-50/seed2" in {cell.id for cell in suite.cells()}
+
+
+def test_parameters_are_settled_from_the_general_to_the_particular():
+    suite = make_suite(
+        BASE
+        | {
+            "method": {"vat": {"xi": 0.5, "on": {"mnist5k-50": {"xi": 0.7}}}},
+            "scenario": {"*": {"steps": 9, "shift": 1}, "mnist5k-50": {"steps": 8}},
+        }
+    )
+    assert only(suite).xi == 0.7
+    assert only(suite, scenario="two-moons-6").xi == 0.5
+    assert only(suite, scenario="two-moons-6").radius == 0.3  # what the scenario recommends
+    assert suite.scenarios["mnist5k-50"][1].steps == 8
+    assert suite.scenarios["mnist5k-50"][1].shift == 1
+    assert suite.scenarios["two-moons-6"][1].steps == 9
+
+
+def test_a_variant_has_a_name_of_its_own():
+    suite = make_suite(
+        BASE
+        | {
+            "methods": ["vat", "wide"],
+            "scenarios": ["mnist5k-100"],
+            "method": {"wide": {"base": "vat", "radius": 9.0}},
+            "scenario": {"mnist5k-100": {"base": "mnist5k-50", "labels": 100}},
+        }
+    )
+    assert suite.methods["wide"][0] == "vat"
+    assert only(suite, "wide", "mnist5k-100").radius == 9
+    assert suite.scenarios["mnist5k-100"][1].labels == 100
+
+
+def test_overrides_win():
+    overrides = Overrides(
+        ["vat"],
+        ["mnist5k-50"],
+        "3,7,10-12",
+        ["vat.radius=2.5", "mnist5k-50.steps=7", "mnist5k-50.optimizer=sgd", "*.points=3"],
+    )
+    suite = make_suite(BASE, overrides)
+    scenario = suite.scenarios["mnist5k-50"][1]
+    assert suite.seeds == (3, 7, 10, 11, 12)
+    assert (only(suite).radius, scenario.steps, scenario.optimizer, scenario.points) == (2.5, 7, "sgd", 3)
+    assert list(suite.methods) == ["vat"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["vta"]}, "Unknown method 'vta'. Did you mean 'vat'"),
+        ({"scenarios": ["mnist5k-5"]}, "Unknown scenario 'mnist5k-5'. Did you mean 'mnist5k-50'"),
+        ({"seedz": 3}, "Unknown key of the suite 'seedz'. Did you mean 'seed"),
+        ({"methods": []}, "methods is empty"),
+        ({"methods": ["vat", "vat"]}, "names 'vat' twice"),
+        ({"methods": "vat"}, "methods = 'vat' is not valid"),
+        ({"seeds": 0}, "seeds = 0 names no seeds"),
+        ({"seeds": []}, "names no seeds"),
+        ({"seeds": "5-x"}, "seeds = '5-x' names no seeds"),
+        ({"seeds": [1, 1]}, "names a seed twice"),
+        ({"seeds": [-1]}, "names no seeds"),
+        ({"seeds": 1.5}, "seeds = 1.5 is not valid"),
+        ({"seed": -1}, "seed = -1"),
+        ({"method": {"vat": {"radios": 1.0}}}, "Unknown key of method 'vat' 'radios'. Did you mean 'radius'"),
+        ({"method": {"vat": {"radius": "2"}}}, "method 'vat': radius = '2' is not valid"),
+        ({"method": {"vat": {"radius": 0.0}}}, "radius = 0.0 is not valid: input should be greater than 0"),
+        ({"method": {"vat": {"iterations": 1.5}}}, "iterations = 1.5 is not valid"),
+        ({"method": {"vat": {"on": {"mnist5k-5": {}}}}}, "Unknown scenario in .method.vat.on.mnist5k-5."),
+        ({"method": {"vta": {"radius": 1.0}}}, "Unknown method in .method.vta. 'vta'"),
+        ({"method": {"v": {"base": "vta"}}}, "Unknown method 'vta'"),
+        ({"method": {"vat": {"base": "vat"}}}, "'vat' is a registered method: choose another name"),
+        ({"method": {"vat": 3}}, "holds tables"),
+        (
+            {"scenario": {"mnist5k-50": {"optimizer": "adamw"}}},
+            "optimizer = 'adamw' is not valid: input should be 'adam' or 'sgd'",
+        ),
+        ({"scenario": {"mnist5k-50": {"steps": True}}}, "steps = True is not valid"),
+        ({"scenario": {"*": {"stepz": 3}}}, "Unknown key of .*stepz.*Did you mean 'steps'"),
+        ({"methods": ["pseudo-label"], "method": {"pseudo-label": {"ramp_end": 0.0}}}, "ramp_end must be at least"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(changes, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        make_suite(BASE | changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(BadInput, match="the suite has no scenarios"):
+        make_suite({"name": "x", "methods": ["vat"]})
+
+
+@pytest.mark.parametrize("setting", ["vat", "vat.radius", "radius=1", "=1", ".radius=1"])
+def test_a_setting_of_another_form_is_refused(setting):
+    with pytest.raises(BadInput, match="NAME.PARAMETER=VALUE"):
+        make_suite(BASE, Overrides(settings=[setting]))
+
+
+def test_the_file_is_named(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text("methods = [\n")
+    with pytest.raises(BadInput, match=r"s\.toml cannot be read"):
+        read_suite(path)
+    path.write_text('methods = ["vat"]\nscenarios = ["two-moons-6"]\nseeds = 0\n')
+    with pytest.raises(BadInput, match=r"s\.toml: seeds = 0"):
+        read_suite(path)
+    with pytest.raises(BadInput, match="No suite file"):
+        read_suite(tmp_path / "none.toml")
+    path.write_text('methods = ["vat"]\nscenarios = ["two-moons-6"]\n')
+    assert read_suite(path).name == "s"
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8, unique=True))
+def test_seeds_may_be_named_in_a_list_or_in_words(seeds):
+    words = ",".join(map(str, seeds)) if len(seeds) > 1 else f"{seeds[0]}-{seeds[0]}"  # a lone number is a count
+    assert parse_seeds(words) == parse_seeds(seeds) == tuple(seeds)
+
+
+def test_seeds_in_words():
+    assert parse_seeds("3") == (0, 1, 2)
+    assert parse_seeds("3,7,1000-1002") == (3, 7, 1000, 1001, 1002)
+    assert parse_seeds("7-7") == (7,)
+
+
+# Keys -----------------------------------------------------------------------------------------------------------------
+
+
+def changed(one, other):
+    before, after = keys(one), keys(other)
+    return {name for name in before if before[name] != after.get(name)}
+
+
+def test_a_parameter_changes_the_keys_of_what_it_touches_only():
+    base = make_suite(BASE)
+    assert keys(base) == keys(make_suite(BASE))
+    radius = make_suite(BASE, Overrides(settings=["vat.radius=3.0"]))
+    assert changed(base, radius) == {k for k in keys(base) if k.startswith("vat/")}
+    one = make_suite(BASE | {"method": {"vat": {"on": {"mnist5k-50": {"xi": 0.5}}}}})
+    assert changed(base, one) == {k for k in keys(base) if k.startswith("vat/mnist5k-50")}
+    steps = make_suite(BASE, Overrides(settings=["two-moons-6.steps=3"]))
+    assert changed(base, steps) == {k for k in keys(base) if "/two-moons-6/" in k}
+    assert changed(base, make_suite(BASE | {"seed": 1})) == set(keys(base))
+
+
+def test_more_seeds_or_methods_leave_the_keys_as_they_are():
+    base, more = make_suite(BASE), make_suite(BASE | {"seeds": 5, "methods": [*BASE["methods"], "pi-model"]})
+    assert keys(base).items() <= keys(more).items()
+
+
+def test_data_and_code_change_the_key():
+    cell = next(make_suite(BASE).cells())
+    assert cell.key("a") != cell.key("b")
+    assert dataclasses.replace(cell, source="other").key("a") != cell.key("a")
