@@ -1,14 +1,18 @@
-"""Tables, plots and one HTML page, from the records of a results folder."""
+"""The report of a results folder: tables, plots and one HTML page, made from its records alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sslbench.errors import BadInput
-from sslbench.records import Store, current
-from sslbench.report import canvas, page, plots, render
-from sslbench.report.grids import Grid, comparison_grid, difference_grid
+from sslbench.records import RECORDS_FILE, Record, Store, load_records
+from sslbench.report import canvas, grids, plots, render, words
+from sslbench.report.grids import Grid, comparison_grid
+from sslbench.report.page import Picture, page
 from sslbench.report.tables import Comparison, compare, frame, long_table
 from sslbench.report.words import verdict
 
@@ -17,56 +21,117 @@ __all__ = ["Comparison", "Grid", "Report", "compare", "comparison_grid", "frame"
 
 @dataclass(frozen=True)
 class Report:
-    """What was written."""
+    """What was written, and the comparison that all of it shows."""
 
     folder: Path
     html: Path
+    markdown: Path
+    csv: Path
+    latex: Path
     plots: tuple[Path, ...]
+    """A PNG and an SVG of every plot."""
     comparison: Comparison
     verdict: str
+    """Who is ahead, in one sentence."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file, the page first."""
+        return (self.html, self.markdown, self.csv, self.latex, *self.plots)
 
 
-def write_report(folder: Path, out: Path | None = None) -> Report:
-    """Write comparison.md, .csv and .tex, plots/*.png and *.svg, and report.html.
+def write_report(folder: Path, *, out: Path | None = None) -> Report:
+    """Write the report of the records in `folder`; the same records give the same bytes.
 
     Args:
         folder: a results folder.
-        out: where to write; by default `report` in the results folder.
+        out: where to write; `folder/report` by default, where the plots of an earlier report are removed first.
 
     Raises:
-        BadInput: the folder holds no records, or `out` cannot be written.
+        BadInput: the folder has no records, or the report cannot be written.
     """
-    store = Store(folder)
-    records = current(store.load())
+    folder = Path(folder)
+    records = load_records(folder)
     if not records:
-        raise BadInput(f"{folder} holds no records: give a results folder that `sslbench run` wrote.")
-    out = out or folder / "report"
-    comparison, cells = compare(records), frame(records)
+        raise BadInput(
+            f"No records in {folder} (it has no whole line in {RECORDS_FILE}). "
+            f"Run a suite first: sslbench run SUITE.toml --out {folder}"
+        )
+    own, out = out is None, Path(out or folder / "report")
     try:
-        for old in (out / "plots").glob("*.*"):
-            old.unlink()
-        (out / "plots").mkdir(parents=True, exist_ok=True)
-        _write_tables(comparison, out)
-        pictures, paths = [], []
-        with canvas.style():
-            for plot in plots.draw(records, store.arrays):
-                picture = canvas.png(plot.figure)
-                for ending, content in (("png", picture), ("svg", canvas.svg(plot.figure))):
-                    path = out / "plots" / f"{plot.name}.{ending}"
-                    path.write_bytes(content)
-                    paths.append(path)
-                pictures.append(page.Picture(plot.section, plot.title, plot.caption, plot.alt, picture, plot.wide))
-        html = out / "report.html"
-        html.write_text(page.render(f"Results of {store.folder.name}", comparison, cells, records, pictures))
+        _prepare(out / "plots", empty=own)
+        return _write(records, Store(folder), out)
     except OSError as error:
-        raise BadInput(f"The report in {out} cannot be written: {error.strerror}.") from error
-    return Report(out, html, tuple(paths), comparison, verdict(comparison))
+        raise BadInput(f"The report cannot be written to {out}: {error.strerror}. Give another with --out.") from error
 
 
-def _write_tables(comparison: Comparison, out: Path) -> None:
-    grids = [g for g in (comparison_grid(comparison, down="methods"), difference_grid(comparison)) if g]
-    out.joinpath("comparison.md").write_text("\n".join(render.markdown(g) for g in grids))
-    out.joinpath("comparison.tex").write_text(
-        "\n".join(render.latex(g, f"tab:sslbench-{i}") for i, g in enumerate(grids, 1))
+def _write(records: list[Record], store: Store, out: Path) -> Report:
+    comparison, cells = compare(records), frame(records)
+    pictures, files = _plots(records, comparison, store, out / "plots")
+    report = Report(
+        out,
+        html=out / "report.html",
+        markdown=out / "comparison.md",
+        csv=out / "comparison.csv",
+        latex=out / "comparison.tex",
+        plots=tuple(files),
+        comparison=comparison,
+        verdict=verdict(comparison),
     )
-    long_table(comparison).to_csv(out / "comparison.csv", index=False)
+    _text(report.markdown, _markdown(comparison, [grids.missing_grid(comparison, cells)]))
+    _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
+    _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
+    _text(report.html, page(records, cells, comparison, pictures))
+    return report
+
+
+def _plots(
+    records: list[Record], comparison: Comparison, store: Store, folder: Path
+) -> tuple[list[Picture], list[Path]]:
+    pictures, files = [], []
+
+    def arrays(record: Record) -> Mapping[str, np.ndarray]:
+        try:
+            return store.arrays(record)
+        except FileNotFoundError:  # records that were copied without their arrays still make a report
+            return {}
+
+    with canvas.style():
+        for plot in plots.draw(records, comparison, arrays):
+            width, height = (round(96 * inches) for inches in plot.figure.get_size_inches())
+            pictures.append(Picture(plot, canvas.png(plot.figure), width, height))
+            files += [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]
+            files[-2].write_bytes(pictures[-1].png)
+            files[-1].write_bytes(canvas.svg(plot.figure))
+    return pictures, files
+
+
+def _markdown(comparison: Comparison, more: list[grids.Grid | None]) -> str:
+    """The tables and the sentences about them."""
+    tables = [
+        grids.difference_grid(comparison),
+        grids.accuracies_grid(comparison),
+        *more,
+        grids.failures_grid(comparison),
+    ]
+    parts = [
+        "# Comparison\n",
+        render.escape_markdown(verdict(comparison)) + "\n",
+        *(f"- {render.escape_markdown(text)}" for text in words.cautions(comparison)),
+        "",
+        render.markdown(comparison_grid(comparison)),
+        *(render.markdown(grid) for grid in tables if grid is not None),
+    ]
+    return "\n".join(parts)
+
+
+def _prepare(folder: Path, *, empty: bool) -> None:
+    """Make the folder. It is emptied only where it is ours: a folder the user names may hold other plots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.iterdir()) if empty else []:
+        if old.suffix in (".png", ".svg"):
+            old.unlink()
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,8 +45,9 @@ class Plot:
 def style() -> Iterator[None]:
     """Our settings whatever the user's matplotlibrc says. Figures must be drawn and saved inside."""
     with _LOCK, mpl.rc_context():
-        mpl.rcParams.update({k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith(("backend", "date."))})
-        mpl.rcParams.update(_settings())
+        settings: Any = mpl.rcParams
+        settings.update({k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith(("backend", "date."))})
+        settings.update(_settings())
         yield
 
 
@@ -66,13 +68,22 @@ def svg(drawn: Figure) -> bytes:
     return _save(drawn, format="svg", metadata={"Date": None})
 
 
-def legend(drawn: Figure, looks: dict[str, Look], *, columns: int = 3) -> None:
-    """One legend of the methods below all the axes."""
+def legend(drawn: Figure, looks: Mapping[str, Look], *, above: bool = False) -> None:
+    """One legend of the methods below (or above) all the axes. The figure grows by it, so that no axes shrink."""
+    longest = max(map(len, looks), default=0)
+    columns = max(1, int(drawn.get_figwidth() / (0.65 + 0.085 * longest)))  # inches a column needs at this type size
+    drawn.set_figheight(drawn.get_figheight() + 0.2 * math.ceil(len(looks) / columns))
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dashes, label=name, markersize=5)
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle=as_given(look.dashes), label=name, markersize=5)
         for name, look in looks.items()
     ]
-    drawn.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), frameon=False)
+    place = "outside upper center" if above else "outside lower center"
+    drawn.legend(handles=handles, loc=as_given(place), ncols=min(columns, len(handles)), frameon=False)
+
+
+def as_given(value: object) -> Any:
+    """The value, past matplotlib's types, which know fewer line styles than matplotlib."""
+    return value
 
 
 def bare(axes: Axes) -> None:
@@ -101,5 +112,5 @@ def _settings() -> dict[str, Any]:
         "ytick.labelsize": 9,
         "svg.hashsalt": "sslbench",
         "figure.facecolor": "white",
-        "axes.unicode_minus": True,
+        "figure.constrained_layout.h_pad": 0.08,
     }

@@ -114,8 +114,8 @@ def missing_grid(comparison: Comparison, cells: pd.DataFrame) -> Grid | None:
 
 def scenario_grid(comparison: Comparison, cells: pd.DataFrame, scenario: str) -> Grid:
     """All the measures of one scenario, a method a row."""
-    means = cells[cells["scenario"] == scenario].groupby("method", sort=False).mean(numeric_only=True)
-    rows = [Row(e.method, _measures(e, means.T[e.method] if e.n else None)) for e in comparison.row(scenario)]
+    done = cells[(cells["scenario"] == scenario) & cells["final"].notna()]
+    rows = [Row(e.method, _measures(e, done[done["method"] == e.method])) for e in comparison.row(scenario)]
     return Grid(
         f"{scenario}: accuracies in %, difference to {comparison.baseline or 'the baseline'} in percentage points, "
         "all means over the seeds.",
@@ -187,9 +187,8 @@ def _recall(cells: pd.DataFrame) -> Shown:
     return Shown(spread(mean, sd), value=mean)
 
 
-def _measures(entry: Entry, means: pd.Series | None) -> tuple[Shown, ...]:
-    if means is None:
-        return (_final(entry), *[Shown("—")] * 9)
+def _measures(entry: Entry, done: pd.DataFrame) -> tuple[Shown, ...]:
+    means = {c: float(done[c].mean()) for c in ("nll", "ece", "train_s", "steps_per_s", "peak_memory_bytes")}
     paired = entry.paired
     return (
         _final(entry),
@@ -201,7 +200,7 @@ def _measures(entry: Entry, means: pd.Series | None) -> tuple[Shown, ...]:
         _shown(means["ece"], 3),
         _shown(means["train_s"], 1),
         _shown(means["steps_per_s"], 1),
-        _shown(means["peak_memory_bytes"] / 2**20, 0) if means["peak_memory_bytes"] else Shown("—"),
+        _shown(means["peak_memory_bytes"] / 2**20 or math.nan, 0),
     )
 
 

@@ -15,26 +15,29 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from sslbench.records import Record
-from sslbench.report.canvas import Plot, bare, figure, legend
+from sslbench.report.canvas import Plot, as_given, bare, figure, legend
 from sslbench.report.palette import Look, looks
-from sslbench.report.tables import frame
+from sslbench.report.tables import Comparison, frame
 
 CLASSES = ("#c2571a", "#2b6cb0")
 """Colours of the two classes of two moons."""
 
 _BOUNDARY = LinearSegmentedColormap.from_list("boundary", ["#f3b98a", "#ffffff", "#93bfe8"])
 
+NARROW = (5.4, 3.9)
+"""Inches of a plot that a telephone still shows legibly."""
+
 Arrays = Callable[[Record], Mapping[str, np.ndarray]]
 """Gives the arrays of a record, as `Store.arrays` does."""
 
 
-def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+def draw(records: Sequence[Record], comparison: Comparison, arrays: Arrays) -> Iterator[Plot]:
     """All plots that apply, one at a time so that few are in memory. Call inside `canvas.style()`."""
     cells = frame(records)
-    style = looks(cells["method"])
-    style = {m: style[m] for m in cells["method"].unique()}
+    found = looks(comparison.methods)
+    style = {method: found[method] for method in comparison.methods}
     done = [r for r in records if r.status == "ok"]
-    yield from _labels_plots(cells, style)
+    yield from _labels_plots(cells, comparison, style)
     yield from _curve_plots(done, style)
     yield from _boundary_plots(done, arrays)
     yield from _cost_plots(cells, style)
@@ -46,22 +49,53 @@ def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
 
 def labels_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
     """Final accuracy over the number of labels, for the cells of one series: mean, sd and every seed."""
-    drawn = figure(6.2, 4.6)
+    drawn = figure(*NARROW)
     axes = drawn.subplots()
     counts = sorted(cells["labels"].unique())
     methods = [m for m in style if m in set(cells["method"])]
     for place, method in enumerate(methods):
         _labels_line(axes, cells[cells["method"] == method], style[method], _dodge(place, len(methods)))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(counts))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.set(xlabel="labelled examples", ylabel="final test accuracy (%)")
+    _labels_axis(axes, counts)
+    axes.set_ylabel("final test accuracy (%)")
     legend(drawn, {m: style[m] for m in methods})
     return drawn
 
 
-def _labels_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot]:
+def gain_figure(comparison: Comparison, scenarios: Sequence[str], style: Mapping[str, Look]) -> Figure:
+    """Difference to the baseline on the same seeds over the number of labels: mean, sd and every seed, in points."""
+    drawn = figure(*NARROW)
+    axes = drawn.subplots()
+    axes.axhline(0, color=style[comparison.baseline or ""].colour, linestyle="--", lw=1.6)
+    methods = [m for m in comparison.methods if any(comparison.entries[m, s].paired for s in scenarios)]
+    for place, method in enumerate(methods):
+        gains = _gains(comparison, method, scenarios)
+        _labels_line(axes, gains, style[method], _dodge(place, len(methods)))
+    _labels_axis(axes, sorted({comparison.labels[s] or 0 for s in scenarios}))
+    axes.set_ylabel(f"gain over {comparison.baseline} (points)")
+    legend(drawn, {m: style[m] for m in (comparison.baseline or "", *methods)})
+    return drawn
+
+
+def _gains(comparison: Comparison, method: str, scenarios: Sequence[str]) -> pd.DataFrame:
+    """Columns `labels` and `final`, a row a seed and scenario; `final` holds the difference in points."""
+    rows = [
+        (comparison.labels[s], difference)
+        for s in scenarios
+        if (paired := comparison.entries[method, s].paired)
+        for difference in paired.differences.values()
+    ]
+    return pd.DataFrame(rows, columns=["labels", "final"])
+
+
+def _labels_axis(axes: Axes, counts: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(list(counts)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_xlabel("labelled examples")
+
+
+def _labels_plots(cells: pd.DataFrame, comparison: Comparison, style: Mapping[str, Look]) -> Iterator[Plot]:
     known = cells.dropna(subset=["final", "labels"])
     for series, group in known.groupby("series", sort=False):
         if group["labels"].nunique() > 1:
@@ -75,17 +109,30 @@ def _labels_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Pl
                 "The comparison table holds the same numbers.",
                 labels_figure(group, style),
             )
+            scenarios = list(group["scenario"].unique())
+            if any(comparison.entries[m, s].paired for m in comparison.methods for s in scenarios):
+                yield Plot(
+                    f"gain-{slug(series)}",
+                    "labels",
+                    f"{series}: gain over {comparison.baseline}",
+                    f"Difference to {comparison.baseline} on the same seeds: mean, ± one standard deviation of the "
+                    "differences, single seeds. Below the dashed line the unlabelled data did harm.",
+                    f"Difference in accuracy to {comparison.baseline} on the same seeds over the number of labelled "
+                    f"examples on {series}, one line a method. The table of differences holds the same numbers.",
+                    gain_figure(comparison, scenarios, style),
+                )
 
 
 def _labels_line(axes: Axes, cells: pd.DataFrame, look: Look, dodge: float) -> None:
     stats = cells.groupby("labels")["final"].agg(["mean", "std"]).sort_index()
-    axes.plot(cells["labels"] * dodge, cells["final"], look.marker, color=look.colour, ms=3, alpha=0.45, mew=0)
+    beside = 1.018 * dodge  # on the error bar they would not be seen
+    axes.plot(cells["labels"] * beside, cells["final"], "o", color=look.colour, ms=3.2, alpha=0.6, mew=0)
     axes.errorbar(
         stats.index * dodge,
         stats["mean"],
         stats["std"].fillna(0),
         color=look.colour,
-        linestyle=look.dashes,
+        linestyle=as_given(look.dashes),
         marker=look.marker,
         ms=5.5,
         lw=1.6,
@@ -96,7 +143,7 @@ def _labels_line(axes: Axes, cells: pd.DataFrame, look: Look, dodge: float) -> N
 
 def _dodge(place: int, of: int) -> float:
     """A factor near 1 that spreads the methods over a narrow stretch of a logarithmic axis."""
-    return float(1.03 ** (place - (of - 1) / 2))
+    return float(1.05 ** (place - (of - 1) / 2))
 
 
 # Learning curves
@@ -115,13 +162,17 @@ def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figur
     """The curves of one scenario over training: mean over the seeds, single seeds thin."""
     panels = [panel for panel in PANELS if any(_defined(r, panel[0]) for r in records)]
     heights = [panel[3] for panel in panels]
-    drawn = figure(6.2, 1.35 * sum(heights) + 1)
+    drawn = figure(NARROW[0], 1.2 * sum(heights) + 0.7)
     rows = drawn.subplots(len(panels), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     methods = [m for m in style if any(r.method["name"] == m for r in records)]
     for axes, (curve, label, scale, _) in zip(rows, panels, strict=True):
-        for method in methods:
-            _curve(axes, [r for r in records if r.method["name"] == method], curve, scale, style[method])
+        for place, method in enumerate(methods):
+            width = (
+                1.8 if scale is not None else 1.4 + 0.7 * (len(methods) - 1 - place)
+            )  # equal ramps lie on each other
+            _curve(axes, [r for r in records if r.method["name"] == method], curve, scale, style[method], width)
         axes.set_ylabel(label)
+    rows[0].set_ylim(bottom=_floor(records))
     rows[-1].set_xlabel("training step")
     drawn.align_ylabels(list(rows))
     legend(drawn, {m: style[m] for m in methods})
@@ -136,11 +187,18 @@ def _curve_plots(records: Sequence[Record], style: Mapping[str, Look]) -> Iterat
                 f"curves-{slug(scenario)}",
                 "curves",
                 f"{scenario}: over training",
-                "Thick: mean over the seeds; thin: single seeds.",
+                "",
                 f"Test accuracy of each method over the training steps on {scenario}, with the weight of the unlabelled"
                 " term and its loss below.",
                 curves_figure(shown, style),
             )
+
+
+def _floor(records: Sequence[Record]) -> float:
+    """Lowest accuracy in percent worth showing: the steep first tenth of training would flatten all the rest."""
+    lines = [_points(r, "test_accuracy") for r in records]
+    late = [100 * float(line[line.index >= 0.1 * line.index[-1]].min()) for line in lines if len(line)]
+    return max(0.0, min(late) - 2)
 
 
 def _defined(record: Record, curve: str) -> bool:
@@ -151,11 +209,13 @@ def _defined(record: Record, curve: str) -> bool:
 def _points(record: Record, curve: str) -> pd.Series:
     """The curve by step, without the steps at which it is not defined."""
     steps, values = record.curves.get("step") or [], record.curves.get(curve) or []
+    if curve == "unlabelled_weight" and not any(v is not None for v in record.curves.get("unlabelled_loss") or []):
+        values = []  # the weight of a term that is not there
     found = {s: v for s, v in zip(steps, values, strict=False) if s is not None and v is not None}
     return pd.Series(found, dtype=float)
 
 
-def _curve(axes: Axes, records: Sequence[Record], curve: str, scale: float | None, look: Look) -> None:
+def _curve(axes: Axes, records: Sequence[Record], curve: str, scale: float | None, look: Look, width: float) -> None:
     lines = [points for r in records if len(points := _points(r, curve)) > 1]
     if not lines:
         return
@@ -165,7 +225,7 @@ def _curve(axes: Axes, records: Sequence[Record], curve: str, scale: float | Non
         for line in lines:
             axes.plot(line.index, factor * line, color=look.colour, lw=0.6, alpha=0.4)
     mean = pd.concat(lines, axis=1).dropna().mean(axis=1)  # only where every seed has a value: no jump at an end
-    axes.plot(mean.index, factor * mean, color=look.colour, linestyle=look.dashes, lw=1.8)
+    axes.plot(mean.index, factor * mean, color=look.colour, linestyle=as_given(look.dashes), lw=width)
 
 
 # Decision boundaries
@@ -186,7 +246,7 @@ def boundary_figure(records: Sequence[Record], arrays: Arrays) -> Figure:
 
 
 def _boundary_plots(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
-    drawn = [r for r in records if "boundary_p" in r.arrays]
+    drawn = [r for r in records if "boundary_p" in r.arrays and "boundary_p" in arrays(r)]
     for scenario in dict.fromkeys(r.scenario["name"] for r in drawn):
         seed, shown = _same_seed([r for r in drawn if r.scenario["name"] == scenario])
         names = ", ".join(f"{r.method['name']} {100 * r.metrics['accuracy']['final']:.1f} %" for r in shown)
@@ -238,7 +298,7 @@ def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
     methods = [m for m in style if m in set(cells["method"])]
     columns = min(len(scenarios), 3)
     lines = math.ceil(len(scenarios) / columns)
-    drawn = figure(max(3.1 * columns, 5), 2.5 * lines + 0.8)
+    drawn = figure(max(3.1 * columns, 5), 2.5 * lines + 0.4)
     panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
     for axes, scenario in zip(panels, scenarios, strict=False):
         _cost(axes, cells[cells["scenario"] == scenario], style)
@@ -247,7 +307,7 @@ def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
         bare(axes)
     drawn.supxlabel("training time of one seed (s)", fontsize=10)
     drawn.supylabel("final test accuracy (%)", fontsize=10)
-    legend(drawn, {m: style[m] for m in methods}, columns=4)
+    legend(drawn, {m: style[m] for m in methods}, above=True)
     return drawn
 
 
@@ -274,7 +334,7 @@ def _cost(axes: Axes, cells: pd.DataFrame, style: Mapping[str, Look]) -> None:
         seconds, accuracy = group["train_s"], group["final"]
         axes.errorbar(
             seconds.mean(), accuracy.mean(), _sd(accuracy), _sd(seconds), look.marker,
-            color=look.colour, ms=7, capsize=2, elinewidth=1, mec="white", mew=0.6,
+            color=look.colour, ms=8, capsize=2, elinewidth=1, mec="white", mew=0.6,
         )  # fmt: skip
     _log_ticks(axes, cells["train_s"])
 

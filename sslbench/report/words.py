@@ -28,8 +28,8 @@ def verdict(comparison: Comparison) -> str:
 
 
 def cautions(comparison: Comparison) -> list[str]:
-    """What keeps the verdict modest: the baseline, scenarios where methods hurt, and how little few seeds can show."""
-    return [*_against_baseline(comparison), *_hurts(comparison), *_power(comparison)]
+    """What keeps the verdict modest: how each stands against the baseline, and how little few seeds can show."""
+    return [*_against_baseline(comparison), *_power(comparison)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -56,34 +56,28 @@ def _seeds(comparison: Comparison) -> str:
 
 
 def _against_baseline(comparison: Comparison) -> list[str]:
-    found = []
-    for method in comparison.methods:
-        paired = [e.paired for e in _of(comparison, method) if e.paired]
-        if not paired:
-            continue
-        ahead = sum(p.mean > 0 for p in paired)
-        every = sum(e.paired is not None and e.paired.wins == e.seeds for e in _of(comparison, method))
-        found.append(
-            f"{method}: mean above {comparison.baseline} on {ahead} of {plural(len(paired), 'scenario')}, "
-            f"on every seed on {every}."
-        )
-    return found
+    return [_record_of(comparison, m) for m in comparison.methods if any(e.paired for e in _of(comparison, m))]
+
+
+def _record_of(comparison: Comparison, method: str) -> str:
+    """How a method stands against the baseline, and where it does harm."""
+    compared = [(e, e.paired) for e in _of(comparison, method) if e.paired]
+    ahead = sum(p.mean > 0 for _, p in compared)
+    text = f"{method}: mean above {comparison.baseline} on {ahead} of {plural(len(compared), 'scenario')}"
+    if all(len(seeds) == 1 for seeds in comparison.seeds.values()):
+        return text + "."
+    always = sum(p.wins == e.seeds for e, p in compared)
+    harmed = [e.scenario for e, p in compared if p.losses == e.seeds]
+    return f"{text}; above it on every seed on {always}, below it on every seed on {_which(harmed)}."
+
+
+def _which(scenarios: list[str]) -> str:
+    """ "none", the names of a few, or the number of many."""
+    return "none" if not scenarios else listed(scenarios) if len(scenarios) < 4 else str(len(scenarios))
 
 
 def _of(comparison: Comparison, method: str) -> list[Entry]:
     return [comparison.entries[method, s] for s in comparison.scenarios]
-
-
-def _hurts(comparison: Comparison) -> list[str]:
-    worse = [
-        f"{e.method} on {s}"
-        for s in comparison.scenarios
-        for e in comparison.row(s)
-        if e.paired and e.paired.losses == e.seeds
-    ]
-    if not worse:
-        return []
-    return [f"Below {comparison.baseline} on every seed: {listed(worse)}."]
 
 
 def _power(comparison: Comparison) -> list[str]:

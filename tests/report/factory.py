@@ -90,20 +90,17 @@ def write(folder: Path, cells: list[tuple[Record, dict[str, Any]]]) -> Path:
 def _cell(method: str, place: int, scenario: str, seed: int, points: int) -> tuple[Record, dict[str, Any]]:
     if scenario.endswith("logreg") and method in ("pi-model", "vat"):
         reason = "the scenario needs a method with fit; a consistency loss has no scikit-learn form"
-        return replace(lost(method, scenario, seed, "skipped", reason), scenario=_about(scenario)), {}
+        return _as_run(lost(method, scenario, seed, "skipped", reason)), {}
     if (method, scenario, seed) == ("pi-model", "mnist5k-10", 1):
-        made = lost(method, scenario, seed, "diverged", "the loss is not finite at step 431")
-        return replace(made, scenario=_about(scenario)), {}
+        return _as_run(lost(method, scenario, seed, "diverged", "the loss is not finite at step 431")), {}
     rng = np.random.default_rng([len(method), place, len(scenario), seed, SCENARIOS[scenario]["labels"]])
     base, gains = ACCURACY[scenario]
     final = base + gains[place % 4] + (0.05 if base < 0.8 else 0.006) * (rng.normal() * 0.5 + np.sin(seed * 2.1))
     final = float(np.clip(final, 0.05, 0.998))
-    classes = 2 if scenario == "two-moons-6" else 10
+    classes = 2 if scenario.startswith("two-moons") else 10
     confusion = _confusion(final, classes, SCENARIOS[scenario].get("missing", []), place)
     made = replace(
-        record(method, scenario, seed),
-        method={"name": method, "base": method, "params": _params(method, scenario)},
-        scenario=_about(scenario),
+        _as_run(record(method, scenario, seed)),
         metrics={
             "accuracy": {"final": final, "selected": final - 0.002, "oracle": final + 0.004},
             "nll": 2 * (1 - final),
@@ -118,10 +115,20 @@ def _cell(method: str, place: int, scenario: str, seed: int, points: int) -> tup
             "steps": 2000,
             "steps_per_s": 180 / (1 + place),
         },
-        provenance=_provenance(scenario, seed),
         arrays=["boundary_x", "boundary_y", "boundary_p", "points", "labelled", "labelled_y"] if classes == 2 else [],
     )
     return made, _moons(final, rng) if classes == 2 else {}
+
+
+def _as_run(made: Record) -> Record:
+    """With the settings and the provenance that a real run would have."""
+    method, scenario = made.method["name"], made.scenario["name"]
+    return replace(
+        made,
+        method={"name": method, "base": method, "params": _params(method, scenario)},
+        scenario=_about(scenario),
+        provenance=_provenance(scenario, made.seed),
+    )
 
 
 def _about(scenario: str) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def _about(scenario: str) -> dict[str, Any]:
 def _params(method: str, scenario: str) -> dict[str, Any]:
     if method == "supervised":
         return {}
-    return {"weight": 20.0 if method == "pi-model" else 1.0, "radius": 0.3 if scenario == "two-moons-6" else 1.5}
+    return {"weight": 20.0 if method == "pi-model" else 1.0, "radius": 0.3 if scenario.startswith("two-moons") else 1.5}
 
 
 def _curves(final: float, place: int, points: int, rng: np.random.Generator) -> dict[str, list[float | None]]:

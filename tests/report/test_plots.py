@@ -1,0 +1,125 @@
+"""Plots: which there are, what they hold, and that a method always looks the same."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from sslbench.records import Record
+from sslbench.report import canvas, plots
+from sslbench.report.palette import FURTHER, KNOWN, looks
+from sslbench.report.tables import compare
+from tests.report.factory import lost, record, whole
+
+
+def drawn(cells: list[tuple[Record, dict[str, Any]]]) -> dict[str, canvas.Plot]:
+    records = [made for made, _ in cells]
+    arrays = {made.key: stored for made, stored in cells}
+    with canvas.style():
+        return {p.name: p for p in plots.draw(records, compare(records), lambda r: arrays[r.key])}
+
+
+@pytest.fixture(scope="module")
+def gallery() -> dict[str, canvas.Plot]:
+    return drawn(whole(seeds=2, points=8))
+
+
+def test_every_plot_that_applies_is_drawn(gallery: dict[str, canvas.Plot]) -> None:
+    curves = ["mnist5k-10", "mnist5k-20", "mnist5k-50", "mnist5k-1000", "mnist5k-1000-no7", "two-moons-6"]
+    assert list(gallery) == [
+        "labels-mnist5k",
+        "gain-mnist5k",
+        *(f"curves-{name}" for name in curves),
+        "boundary-two-moons-6",
+        "cost",
+        "recall-mnist5k-1000-no7",
+        "confusion-mnist5k-1000-no7",
+    ]
+    assert all(plot.alt and plot.title for plot in gallery.values())
+
+
+def test_plots_that_do_not_apply_are_left_out() -> None:
+    assert drawn([(replace(record(), timing={}), {})]) == {}
+    assert drawn([(lost("vat", "mnist5k-50", 0, "failed", "x"), {})]) == {}
+
+
+def test_one_seed_of_one_method_can_be_drawn() -> None:
+    found = drawn([cell for cell in whole(seeds=1, points=8) if cell[0].method["name"] == "vat"])
+    assert {"labels-mnist5k", "curves-mnist5k-10", "boundary-two-moons-6", "cost"} <= set(found)
+
+
+def test_boundaries_are_left_out_where_the_arrays_are_gone() -> None:
+    moons = [(made, {}) for made, _ in whole(seeds=1, points=8) if made.scenario["name"] == "two-moons-6"]
+    assert "boundary-two-moons-6" not in drawn(moons)
+
+
+def test_the_boundary_shows_a_seed_that_most_methods_have(gallery: dict[str, canvas.Plot]) -> None:
+    cells = [c for c in whole(seeds=2, points=8) if c[0].scenario["name"] == "two-moons-6"]
+    cells = [c for c in cells if c[0].id != "vat/two-moons-6/seed0"]
+    assert "seed 1" in drawn(cells)["boundary-two-moons-6"].title
+    assert "seed 0" in gallery["boundary-two-moons-6"].title
+
+
+def test_a_class_without_a_recall_is_drawn_as_a_gap() -> None:
+    recalls = [None, *[0.5] * 9]
+    made = record("vat", "mnist5k-1000-no7", metrics={"accuracy": {"final": 0.9}, "per_class_accuracy": recalls})
+    with canvas.style():
+        assert canvas.png(drawn([(made, {})])["recall-mnist5k-1000-no7"].figure)
+
+
+def test_curves_with_undefined_steps_are_drawn_without_them() -> None:
+    curves = {"step": [0, 1, 2, 3], "test_accuracy": [None, 0.5, None, 0.7], "unlabelled_loss": [None] * 4}
+    figure = drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure
+    assert len(figure.axes) == 1
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 50], [3, 70]]
+
+
+def test_a_method_without_an_unlabelled_term_has_no_weight_to_draw() -> None:
+    curves = {"step": [0, 1], "test_accuracy": [0.5, 0.7], "unlabelled_weight": [1, 1], "unlabelled_loss": [None, None]}
+    assert len(drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure.axes) == 1
+    assert len(drawn([(record(curves=curves | {"unlabelled_loss": [1, 2]}), {})])["curves-mnist5k-50"].figure.axes) == 3
+
+
+def test_accuracy_over_labels_shows_the_means(gallery: dict[str, canvas.Plot]) -> None:
+    records = [made for made, _ in whole(seeds=2, points=8)]
+    comparison = compare(records)
+    lines = [line for line in gallery["labels-mnist5k"].figure.axes[0].lines if len(line.get_xdata()) == 4]
+    means = [comparison.entries["vat", s].mean for s in comparison.scenarios[:4]]
+    assert any(np.allclose(line.get_ydata(), means) for line in lines)
+
+
+@pytest.mark.parametrize("others", list(itertools.combinations(["vat", "their-method", "b", "pi-model"], 2)))
+def test_a_method_looks_the_same_whichever_others_are_there(others: tuple[str, ...]) -> None:
+    alone = looks(["supervised", "my-method"])
+    beside = looks([*others, "my-method", "supervised"])
+    assert beside["supervised"] == alone["supervised"] == KNOWN["supervised"]
+    assert beside["my-method"] == alone["my-method"]
+
+
+def test_up_to_twelve_methods_from_elsewhere_all_look_different() -> None:
+    found = looks(f"method-{n}" for n in range(len(FURTHER)))
+    assert len(set(found.values())) == len(FURTHER)
+    assert len(looks(f"method-{n}" for n in range(40))) == 40
+
+
+def test_known_looks_share_no_colour_and_no_marker() -> None:
+    assert len({look.colour for look in KNOWN.values()}) == len(KNOWN)
+    assert len({look.marker for look in KNOWN.values()}) == len(KNOWN)
+    assert not {look.colour for look in KNOWN.values()} & {look.colour for look in FURTHER}
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_as_they_were(gallery: dict[str, canvas.Plot]) -> None:
+    before = dict(mpl.rcParams)
+    with canvas.style():
+        assert mpl.rcParams["svg.hashsalt"] == "sslbench"
+        canvas.png(gallery["cost"].figure)
+    assert dict(mpl.rcParams) == before
+
+
+def test_file_names_are_plain() -> None:
+    assert plots.slug("../a b/ü<x>.1") == "..-a-b---x-.1"
