@@ -169,7 +169,7 @@ def test_bad_input_is_one_line_and_exit_code_2(suite, capsys, tmp_path):
     assert "--workers must be at least 1" in refused(capsys, *run, "--workers", "-1")
     assert "No suite file" in refused(capsys, "run", tmp_path / "none.toml")
     assert "No plugin file" in refused(capsys, *run, "--plugin", tmp_path / "none.py")
-    assert "holds no records" in refused(capsys, "report", tmp_path)
+    assert "No records in" in refused(capsys, "report", tmp_path)
     assert "holds no records" in refused(capsys, "track", tmp_path)
     assert "cannot be listed" in refused(capsys, "list", "everything")
     assert "is no folder" in refused(capsys, *run, "--data-dir", tmp_path / "none")
