@@ -57,7 +57,7 @@ class Scenario:
     """Unlabelled examples in a step; all of them, where there are fewer."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam (β 0.9, 0.999), or stochastic gradient descent."""
-    lr: Positive = 2e-3
+    lr: Positive = 3e-3
     """Learning rate."""
     momentum: NonNegative = 0.0
     """Momentum of stochastic gradient descent."""

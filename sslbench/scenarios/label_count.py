@@ -44,7 +44,7 @@ class LabelCount(Scenario):
     """Images with few labels, and the article's convolution network."""
 
     family: ClassVar[str] = "label-count"
-    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 1.0}}
+    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 2.0}}
 
     data: str
     """The data set: mnist5k, mnist, fashion-mnist or kmnist."""
