@@ -71,7 +71,7 @@ def svg(drawn: Figure) -> bytes:
 def legend(drawn: Figure, looks: Mapping[str, Look], *, above: bool = False) -> None:
     """One legend of the methods below (or above) all the axes. The figure grows by it, so that no axes shrink."""
     longest = max(map(len, looks), default=0)
-    columns = max(1, int(drawn.get_figwidth() / (0.65 + 0.085 * longest)))  # inches a column needs at this type size
+    columns = max(1, int(drawn.get_figwidth() / (0.45 + 0.08 * longest)))  # inches a column needs at this type size
     drawn.set_figheight(drawn.get_figheight() + 0.2 * math.ceil(len(looks) / columns))
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, linestyle=as_given(look.dashes), label=name, markersize=5)

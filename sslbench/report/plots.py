@@ -143,7 +143,8 @@ def _labels_line(axes: Axes, cells: pd.DataFrame, look: Look, dodge: float) -> N
 
 def _dodge(place: int, of: int) -> float:
     """A factor near 1 that spreads the methods over a narrow stretch of a logarithmic axis."""
-    return float(1.05 ** (place - (of - 1) / 2))
+    step = min(1.05, 1.2 ** (1 / max(of - 1, 1)))  # together no wider than a fifth: 10 labels must not look like 13
+    return float(step ** (place - (of - 1) / 2))
 
 
 # Learning curves
