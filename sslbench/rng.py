@@ -77,9 +77,58 @@ def _draw(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(-2)
 
 
+class _Lookahead:
+    """On a CPU a small draw costs its hundred operations, not its numbers. Where a draw comes once a step, those of the next
+    steps are computed with it. The numbers are the same: a draw is a function of key and counter.
+    """
+
+    STEPS = 32
+    MOST = 1 << 16
+    """Numbers computed at once, at most: so many stay in the cache."""
+    STREAMS = 64
+    """Draws remembered, at most."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[object, ...], tuple[int, Tensor | None]] = {}
+
+    def draw(self, key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
+        """As `_draw`, for one counter (3,) and a key (*stack, 2)."""
+        draw, step, lane = counter.tolist()
+        stream = (*key.flatten().tolist(), key.dim(), draw, lane, blocks, kind)
+        first, ready = self._last.pop(stream, (-2, None))
+        if ready is not None and first <= step < first + len(ready):
+            numbers = ready[step - first]
+        elif ready is not None and step == first + len(ready) or ready is None and step == first + 1:
+            many = min(self.STEPS, self.MOST // (4 * blocks * max(1, key.shape[:-1].numel())))
+            ready, first = self._ahead(key, draw, step, lane, blocks, kind, many) if many > 1 else None, step
+            numbers = ready[0] if ready is not None else _draw(key, counter, blocks, kind)
+        else:
+            ready, first, numbers = None, step, _draw(key, counter, blocks, kind)
+        self._last[stream] = (first, ready)
+        if len(self._last) > self.STREAMS:
+            self._last.pop(next(iter(self._last)))
+        return numbers.clone() if ready is not None else numbers
+
+    @staticmethod
+    def _ahead(key: Tensor, draw: int, step: int, lane: int, blocks: int, kind: str, many: int) -> Tensor:
+        """(many, *stack, 4 * blocks): the draws of this step and the next."""
+        counters = torch.tensor([[draw, s, lane] for s in range(step, step + many)])
+        counters = counters.view(many, *(1,) * (key.dim() - 1), 3)
+        return _draw(key.expand(many, *key.shape), counters.expand(many, *key.shape[:-1], 3), blocks, kind)
+
+
+_lookahead = _Lookahead()
+
+
+def _draw_soon(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
+    if key.is_cuda or counter.dim() > 1:
+        return _draw(key, counter.expand(*key.shape[:-1], 3), blocks, kind)
+    return _lookahead.draw(key, counter, blocks, kind)
+
+
 @torch.library.custom_op("sslbench::draw", mutates_args=())
 def _draw_op(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
-    return _draw(key, counter, blocks, kind)
+    return _draw_soon(key, counter, blocks, kind)
 
 
 @_draw_op.register_fake
@@ -92,8 +141,8 @@ def _(info, in_dims, key, counter, blocks, kind):  # type: ignore[no-untyped-def
     # One call draws for the whole stack: the hundred small integer operations of Philox would otherwise each pay
     # vmap's dispatch.
     key = key.movedim(in_dims[0], 0) if in_dims[0] is not None else key.expand(info.batch_size, -1)
-    counter = counter.movedim(in_dims[1], 0) if in_dims[1] is not None else counter.expand(info.batch_size, -1)
-    return _draw(key, counter, blocks, kind), 0
+    counter = counter.movedim(in_dims[1], 0) if in_dims[1] is not None else counter
+    return _draw_soon(key, counter, blocks, kind), 0
 
 
 class Rng:

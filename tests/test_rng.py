@@ -151,3 +151,25 @@ def test_cuda_draws_what_the_cpu_draws():
     assert torch.equal(cuda.permutation(1000).cpu(), cpu.permutation(1000))
     assert torch.equal(cuda.uniform(1000).cpu(), cpu.uniform(1000))
     torch.testing.assert_close(cuda.normal(1000).cpu(), cpu.normal(1000), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [range(80), [0, 1, 2, 3, 9, 10, 11, 5, 6, 7], [4, 4, 5, 5], [*range(40), *range(20)]])
+def test_draws_computed_ahead_are_the_same(steps):
+    """A CPU computes the draws of the next steps at once where a draw comes once a step."""
+    keys = torch.stack([Rng.root(0).child("seed", s).key for s in range(3)])
+
+    def program(key, step):
+        rng = Rng(key, step, lane=1)
+        return rng.normal(5, 2), rng.uniform(3)
+
+    for step in steps:
+        index = torch.tensor(step)
+        stacked = vmap(program, in_dims=(0, None))(keys, index)
+        for i, key in enumerate(keys):
+            alone = program(key, index)
+            for draw, (together, single) in enumerate(zip(stacked, alone, strict=True)):
+                assert torch.equal(together[i], single)
+                words = torch.tensor(reference([0, draw, step, 1], key.tolist()))
+                if draw == 1:
+                    assert torch.equal(single, (words[:3] >> 8).float() * 2.0**-24)
+        alone[1].zero_()  # a caller may write into what it drew

@@ -18,7 +18,7 @@ from sslbench.engine.outcome import Curves
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem
 
-SAMPLE = 500
+SAMPLE = 250
 """Unlabelled examples, at most, on which the pseudo-labels are judged over training."""
 
 

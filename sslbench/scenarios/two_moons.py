@@ -34,7 +34,7 @@ class TwoMoons(Scenario):
     family: ClassVar[str] = "two-moons"
     hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "pi-model": {"weight": 300.0},
-        "vat": {"radius": 0.3, "entropy": 0.3},
+        "vat": {"radius": 0.3, "entropy": 0.1},
     }
 
     training_points: Count = 1000
