@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-MLFLOW_STORE := results/local/mlflow.db
 PORT ?= 5000
 
 .PHONY: help setup bench test test-fast check format report ui clean
@@ -40,8 +39,11 @@ report: setup  ## tables, plots and report.html of the last make bench, again
 	@$(BIN)/sslbench report results/local/quick
 
 ui: setup  ## the MLflow UI on all local runs (PORT=5000)
-	@echo "MLflow UI at http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
-	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(MLFLOW_STORE) --host 127.0.0.1 --port $(PORT) --workers 1
+	@test -f results/local/mlflow.db || { echo "No runs yet: make bench first."; exit 2; }
+	@echo "MLflow UI at http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (Ctrl-C ends it)"
+	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false PYTHONWARNINGS=ignore \
+		$(BIN)/mlflow server --backend-store-uri "sqlite:///$(CURDIR)/results/local/mlflow.db" \
+		--artifacts-destination "$(CURDIR)/results/local/mlartifacts" --host 127.0.0.1 --port $(PORT) --workers 1
 
 clean:  ## remove the environment and the caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

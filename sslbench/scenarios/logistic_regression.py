@@ -36,7 +36,7 @@ class LogisticRegression(Scenario):
     """
 
     family: ClassVar[str] = "logistic-regression"
-    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 0.1}}
+    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 0.02}}
 
     data: str
     """The data set: mnist5k, mnist, fashion-mnist or kmnist."""

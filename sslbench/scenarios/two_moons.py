@@ -34,7 +34,7 @@ class TwoMoons(Scenario):
     family: ClassVar[str] = "two-moons"
     hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "pi-model": {"weight": 300.0},
-        "vat": {"radius": 0.3, "entropy": 0.1},
+        "vat": {"weight": 3.0, "radius": 0.3, "entropy": 0.1},
     }
 
     training_points: Count = 1000
@@ -43,13 +43,13 @@ class TwoMoons(Scenario):
     """Points of the test set, likewise."""
     noise: NonNegative = 0.1
     """Standard deviation of the points about their half circle, in units of its radius."""
-    view_noise: NonNegative = 0.07
+    view_noise: NonNegative = 0.1
     """The weak view adds normal noise of this standard deviation, in units of the standardised coordinates."""
     hidden: tuple[Count, ...] = (10, 10, 10)
     """Units of the hidden layers."""
-    steps: Count = 1500
+    steps: Count = 3000
     unlabelled_batch: Count = 1000
-    lr: Positive = 0.01
+    lr: Positive = 0.02
 
     def dataset(self, rng: Rng) -> Dataset:
         return two_moons(self.training_points, self.test_points, self.noise, rng)

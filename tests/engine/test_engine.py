@@ -197,13 +197,14 @@ def test_the_features_are_fitted_on_the_labelled_images_alone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "least"), [("vat", 0.97), ("pi-model", 0.92), ("supervised", 0.70), ("pseudo-label", 0.70)]
+    ("method", "least", "most"),
+    [("vat", 0.97, 1), ("pi-model", 0.92, 1), ("supervised", 0.76, 0.83), ("pseudo-label", 0.76, 0.83)],
 )
-def test_two_moons_as_the_field_knows_them(method, least):
-    """VAT and the Π-model find the moons from six labels; pseudo-label stays near supervised."""
+def test_two_moons_as_the_field_knows_them(method, least, most):
+    """VAT and the Π-model find the moons from six labels; pseudo-label stays within three points of supervised (79.5 %)."""
     scenario = make_scenario("two-moons-6", points=1)
     outcomes = run(make_method(method, scenario), scenario, [rng_of(s) for s in range(10)], CPU)
-    assert np.mean([o.metrics["accuracy"]["final"] for o in outcomes]) >= least
+    assert least <= np.mean([o.metrics["accuracy"]["final"] for o in outcomes]) <= most
 
 
 @pytest.mark.cuda
