@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sslbench.tracking import Background
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+WIDE = 110
+"""Columns of a terminal that has room for more than the accuracies."""
 
 app = typer.Typer(
     name="sslbench",
@@ -297,7 +299,8 @@ def _tell_report(made: Report) -> None:
     from sslbench.live import grid_table
     from sslbench.report import comparison_grid
 
-    out.print(grid_table(comparison_grid(made.comparison)))
+    out.print(grid_table(comparison_grid(made.comparison, counts=out.width >= WIDE)))
+    out.print()
     out.print(_escaped(made.verdict), **_PLAIN)
     out.print(f"report  {made.html}", **_PLAIN)
     out.print(f"plots   {made.folder / 'plots'} ({len(made.plots)} files)", **_PLAIN)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
@@ -118,7 +119,13 @@ def grid_table(grid: Grid) -> Table:
     """A table of the report for the terminal, the best entries marked, its notes below."""
     notes = [f"{letter}: {text}" for letter, text in grid.footnotes] + list(grid.notes)
     table = Table(
-        title=escape(grid.caption), title_justify="left", caption=escape("\n".join(notes)), caption_justify="left"
+        title=escape(grid.caption),
+        title_justify="left",
+        caption=escape("\n".join(notes)),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     table.add_column(escape(grid.corner), no_wrap=True)
     for column, name in enumerate(grid.header):
@@ -130,4 +137,4 @@ def grid_table(grid: Grid) -> Table:
 
 def _cell(shown: Shown) -> str:
     text = escape(shown.text + "".join(f" [{letter}]" for letter in shown.footnotes))
-    return f"[bold green]{text} *[/]" if shown.best else text
+    return f"[bold green]{text}*[/]" if shown.best else text

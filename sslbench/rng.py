@@ -98,7 +98,7 @@ class _Lookahead:
         first, ready = self._last.pop(stream, (-2, None))
         if ready is not None and first <= step < first + len(ready):
             numbers = ready[step - first]
-        elif ready is not None and step == first + len(ready) or ready is None and step == first + 1:
+        elif (ready is not None and step == first + len(ready)) or (ready is None and step == first + 1):
             many = min(self.STEPS, self.MOST // (4 * blocks * max(1, key.shape[:-1].numel())))
             ready, first = self._ahead(key, draw, step, lane, blocks, kind, many) if many > 1 else None, step
             numbers = ready[0] if ready is not None else _draw(key, counter, blocks, kind)

@@ -380,7 +380,7 @@ def test_a_stray_mlruns_folder_does_not_matter(uri: str, tmp_path: Path, monkeyp
 
 def test_a_relative_database_becomes_absolute(empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(empty_database.parent)
-    assert tracking._checked("sqlite:///mlflow.db") == f"sqlite:///{empty_database}"
+    assert tracking.checked("sqlite:///mlflow.db") == f"sqlite:///{empty_database}"
 
 
 def test_a_sweep_keeps_its_name(tmp_path: Path) -> None:

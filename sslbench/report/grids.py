@@ -46,15 +46,16 @@ class Grid:
         return any(row.cells[column].value is not None for row in self.rows)
 
 
-def comparison_grid(comparison: Comparison, *, down: str | None = None) -> Grid:
+def comparison_grid(comparison: Comparison, *, down: str | None = None, counts: bool = True) -> Grid:
     """Mean ± standard deviation of the final accuracy in percent.
 
     Args:
         down: "scenarios" or "methods", what the rows are. By default the longer of the two, so that the table stays
             narrow.
+        counts: whether the number of labels and of seeds stands beside each scenario.
     """
     down = down or ("scenarios" if len(comparison.scenarios) >= len(comparison.methods) else "methods")
-    grid = _scenarios_down(comparison) if down == "scenarios" else _methods_down(comparison)
+    grid = (_scenarios_down if down == "scenarios" else _methods_down)(comparison, counts)
     best = "the best of each row" if down == "scenarios" else "the best of each column"
     return replace(
         grid,
@@ -139,19 +140,17 @@ def failures_grid(comparison: Comparison) -> Grid | None:
     return Grid("Cells without a result.", "scenario", ("method", "what happened", "seeds", "reason"), tuple(rows))
 
 
-def _scenarios_down(comparison: Comparison) -> Grid:
-    rows = [
-        Row(s, (_labels(comparison, s), _seeds(comparison, s), *map(_final, comparison.row(s))))
-        for s in comparison.scenarios
-    ]
-    return Grid("", "scenario", ("labels", "seeds", *comparison.methods), tuple(rows))
+def _scenarios_down(comparison: Comparison, counts: bool) -> Grid:
+    known = {s: (_labels(comparison, s), _seeds(comparison, s)) if counts else () for s in comparison.scenarios}
+    rows = [Row(s, (*known[s], *map(_final, comparison.row(s)))) for s in comparison.scenarios]
+    return Grid("", "scenario", (*(("labels", "seeds") if counts else ()), *comparison.methods), tuple(rows))
 
 
-def _methods_down(comparison: Comparison) -> Grid:
+def _methods_down(comparison: Comparison, counts: bool) -> Grid:
     labels = Row("labels", tuple(_labels(comparison, s) for s in comparison.scenarios))
     seeds = Row("seeds", tuple(_seeds(comparison, s) for s in comparison.scenarios))
     rows = [Row(m, tuple(_final(comparison.entries[m, s]) for s in comparison.scenarios)) for m in comparison.methods]
-    return Grid("", "method", comparison.scenarios, (*rows, labels, seeds))
+    return Grid("", "method", comparison.scenarios, (*rows, labels, seeds) if counts else tuple(rows))
 
 
 def _labels(comparison: Comparison, scenario: str) -> Shown:
