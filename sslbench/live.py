@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from sslbench.executors import Advanced, Ended, Event, Job, Started
 from sslbench.records import Record
 from sslbench.report.grids import Grid, Shown
 from sslbench.runner import Plan
+from sslbench.suite import Cell
 
 Run = Callable[..., Iterator[Record]]
 
@@ -32,48 +34,55 @@ class Sweep:
         self.done = self.failed = 0
         self.running: dict[Job, Advanced | None] = {}
         self.started = time.monotonic()
-        self._seconds: dict[str, list[float]] = {}
-        self._waiting = [p.cell.method_name for p in plan.pending]
+        self._begun: dict[Job, float] = {}
+        self._waiting = Counter(_pair(p.cell) for p in plan.pending)
+        self._seconds: dict[tuple[str, str], list[float]] = {}
 
     def hear(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, Started):
             self.running[event.job] = None
+            self._begun[event.job] = time.monotonic()
+            self._waiting[_pair(event.job.cells[0])] -= len(event.job.cells)
         elif isinstance(event, Advanced):
             self.running[event.job] = event
         else:
             self.running.pop(event.job, None)
-            self._count(event)
-
-    def _count(self, event: Ended) -> None:
-        for result in event.results:
-            record = result.record
-            self.done += 1
-            self.failed += record.status not in ("ok", "skipped")
-            self._waiting.remove(record.method["name"])
-            spent = sum(record.timing.get(part, 0.0) for part in ("setup_s", "train_s", "eval_s"))
-            self._seconds.setdefault(record.method["name"], []).append(spent)
+            spent = time.monotonic() - self._begun.pop(event.job)
+            cells = len(event.results)
+            self._seconds.setdefault(_pair(event.job.cells[0]), []).extend([spent / cells] * cells)
+            self.done += cells
+            self.failed += sum(r.record.status not in ("ok", "skipped") for r in event.results)
 
     def seconds_left(self) -> float | None:
-        """From the mean time of a method's finished cells, or of all where it has none. None before the first."""
-        known = [s for times in self._seconds.values() for s in times]
-        if not known:
+        """What runs goes on as it went so far; what waits takes as long as its like did. None before the first end."""
+        if not self._seconds:
             return None
-        mean = sum(known) / len(known)
-        left = 0.0
-        for name in self._waiting:
-            times = self._seconds.get(name)
-            left += sum(times) / len(times) if times else mean
-        for advanced in self.running.values():
-            if advanced is not None:
-                left -= mean * advanced.done / advanced.total * len(advanced.job.cells)
-        return max(left, 0.0) / self.workers
+        left = sum(count * self._cell_seconds(pair) for pair, count in self._waiting.items())
+        for job, advanced in self.running.items():
+            spent = time.monotonic() - self._begun[job]
+            if advanced is not None and advanced.done:
+                left += spent * (advanced.total - advanced.done) / advanced.done
+            else:
+                left += max(0.0, self._cell_seconds(_pair(job.cells[0])) * len(job.cells) - spent)
+        return left / self.workers
+
+    def _cell_seconds(self, pair: tuple[str, str]) -> float:
+        """Mean time of a cell: of the same method and scenario, else of the method, else of all so far."""
+        method, _ = pair
+        like = self._seconds.get(pair) or [s for (m, _), times in self._seconds.items() if m == method for s in times]
+        known = like or [s for times in self._seconds.values() for s in times]
+        return sum(known) / len(known)
 
     def headline(self) -> str:
         """`12/84 cells, 0 failed, about 3:10 left`."""
         left = self.seconds_left()
         rest = "" if left is None or self.done == self.total else f", about {clock(left)} left"
         return f"{self.done}/{self.total} cells, {self.failed} failed, {clock(time.monotonic() - self.started)} so far{rest}"
+
+
+def _pair(cell: Cell) -> tuple[str, str]:
+    return cell.method_name, cell.scenario_name
 
 
 def clock(seconds: float) -> str:
@@ -105,6 +114,8 @@ def _plain(sweep: Sweep, event: Event, console: Console) -> None:
 def picture(sweep: Sweep) -> RenderableType:
     """The live display: a headline, a bar, and a line for each running job."""
     table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
     for job, advanced in sweep.running.items():
         if advanced is None:
             table.add_row(Text(job.name), "", Text("starting", style="dim"))
@@ -112,7 +123,9 @@ def picture(sweep: Sweep) -> RenderableType:
             share = f"step {advanced.done}/{advanced.total}"
             loss = "" if math.isnan(advanced.loss) else f"loss {advanced.loss:.3f}"
             table.add_row(Text(job.name), share, Text(loss, style="dim"))
-    return Group(Text(sweep.headline()), ProgressBar(total=sweep.total, completed=sweep.done, width=60), table)
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=sweep.total, completed=sweep.done, width=60))
+    return Group(Text(sweep.headline()), bar, table)
 
 
 def grid_table(grid: Grid) -> Table:

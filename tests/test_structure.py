@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "runner": {"engine", "executors", "records", "suite"},
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
-    "live": {"executors", "records", "runner", "report"},
+    "live": {"executors", "records", "runner", "report", "suite"},
     "api": {"runner", "executors", "records", "registry", "suite"},
     "cli": None,  # everything
     "__init__": None,

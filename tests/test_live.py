@@ -1,0 +1,67 @@
+"""What the terminal shows while a sweep runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sslbench import live, runner
+from sslbench.executors import Advanced, Ended, InlineExecutor, Started, failure
+from sslbench.records import Store
+
+
+@pytest.fixture
+def sweep(mini, tmp_path, monkeypatch):
+    """A sweep of two jobs of two cells each, on a clock that a test sets."""
+    plan = runner.make_plan(mini(), Store(tmp_path))
+    now = [0.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
+    return live.Sweep(plan, workers=1), runner.make_jobs(plan, "cpu", 1), now
+
+
+def ended(job):
+    return list(InlineExecutor().run([job]))[-1]
+
+
+def test_the_time_left_follows_what_was_seen(sweep):
+    seen, (first, second), now = sweep
+    assert seen.seconds_left() is None
+    seen.hear(Started(first))
+    now[0] = 10.0
+    seen.hear(ended(first))
+    assert seen.seconds_left() == pytest.approx(10.0)  # two cells wait, 5 s each
+    seen.hear(Started(second))
+    now[0] = 14.0
+    assert seen.seconds_left() == pytest.approx(6.0)
+    seen.hear(Advanced(second, done=2, total=6, loss=0.5))
+    assert seen.seconds_left() == pytest.approx(8.0)  # a third took 4 s
+    assert seen.headline() == "2/4 cells, 0 failed, 0:14 so far, about 0:08 left"
+    seen.hear(ended(second))
+    assert seen.headline() == "4/4 cells, 0 failed, 0:14 so far"
+
+
+def test_the_picture_has_a_line_for_each_running_job(sweep):
+    seen, (first, second), _ = sweep
+    seen.hear(Started(first))
+    seen.hear(Started(second))
+    seen.hear(Advanced(second, done=2, total=6, loss=0.5))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(live.picture(seen))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines[0].startswith("0/4 cells")
+    assert lines[2].split() == ["supervised/two-moons-6/seed0", "…", "seed1", "starting"]
+    assert lines[3].split()[-4:] == ["step", "2/6", "loss", "0.500"]
+
+
+def test_a_failure_is_counted(sweep):
+    seen, (first, _), _ = sweep
+    seen.hear(Started(first))
+    seen.hear(Ended(first, failure(first, "failed", "no reason")))
+    assert "2/4 cells, 2 failed" in seen.headline()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (187.4, "3:07"), (3723, "1:02:03")])
+def test_clock(seconds, text):
+    assert live.clock(seconds) == text
