@@ -180,6 +180,34 @@ def report(folder: FolderArgument) -> None:
     _tell_report(write_report(folder))
 
 
+@app.command(epilog="Example: `sslbench compare results/local/quick vat supervised`")
+def compare(
+    folder: FolderArgument,
+    a: Annotated[str, typer.Argument(metavar="A", help="A method of the run.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The method it is held against.")],
+) -> None:
+    """Compare two methods seed by seed: a verdict that the numbers support, a table and a plot."""
+    from sslbench.live import grid_table
+    from sslbench.records import load_records
+    from sslbench.report import canvas
+    from sslbench.report.versus import settings_difference, versus
+
+    records = load_records(folder)
+    if not records:
+        raise BadInput(f"{folder} holds no records: give a folder that `sslbench run` wrote to.")
+    found = versus(records, a, b)
+    with canvas.style():
+        picture = canvas.png(found.figure())
+    path = folder / "report" / f"{a}-versus-{b}.png"
+    _write(path, picture)
+    out.print(grid_table(found.grid))
+    out.print()
+    out.print(_escaped(found.sentence), **_PLAIN)
+    for line in settings_difference(records, a, b):
+        out.print(f"  {_escaped(line)}", **_PLAIN)
+    out.print(f"plot    {path}", **_PLAIN)
+
+
 @app.command(epilog="Example: `sslbench track results/local/quick --tracking-uri http://127.0.0.1:5000`")
 def track(
     folder: FolderArgument,
@@ -346,10 +374,10 @@ def _use_data(folder: Path | None) -> None:
         os.environ["SSLBENCH_DATA"] = str(folder.resolve())
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n")
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}. Give another folder with --out.") from error
 
