@@ -24,10 +24,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Lt
@@ -386,6 +388,20 @@ def _method(
 
 
 def _own_source(thing: type) -> str:
-    """Digest of the modules that define a class and what it inherits, built on torch or not."""
-    modules = {c.__module__ for c in thing.__mro__ if c.__module__ != "builtins"}
+    """Digest of the modules that define a class, what it inherits and what those take from their own kind."""
+    todo = [c.__module__ for c in thing.__mro__ if c.__module__ != "builtins"]
+    modules: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in modules:
+            modules.add(name)
+            used = vars(sys.modules[name]).values()
+            origins = {v.__name__ if isinstance(v, ModuleType) else getattr(v, "__module__", None) for v in used}
+            todo += [o for o in origins if isinstance(o, str) and o in sys.modules and _of_a_kind(name, o)]
     return source_digest(*sorted(modules))
+
+
+def _of_a_kind(name: str, other: str) -> bool:
+    """Whether two modules are of one plugin package, or both built-in methods, or both built-in scenarios."""
+    package = ".".join(name.split(".")[:2]) if name.startswith("sslbench.") else name.split(".")[0]
+    return other == package or other.startswith(f"{package}.")

@@ -182,6 +182,17 @@ def test_more_seeds_or_methods_leave_the_keys_as_they_are():
     assert keys(base).items() <= keys(more).items()
 
 
+def test_the_source_of_a_method_is_all_that_it_takes_from_its_kind(monkeypatch):
+    """The interleaved loop takes its ramp from pseudo_label.py."""
+    seen = []
+    monkeypatch.setattr("sslbench.suite.source_digest", lambda *modules: seen.append(modules) or "x")
+    list(make_suite(BASE | {"methods": ["pseudo-label-interleaved", "vat"], "scenarios": ["mnist5k-1000-no7"]}).cells())
+    modules = [set(m) for m in seen]
+    assert any({"sslbench.methods.pseudo_label_interleaved", "sslbench.methods.pseudo_label"} <= m for m in modules)
+    assert any("sslbench.methods.vat" in m and "sslbench.methods.pseudo_label" not in m for m in modules)
+    assert any({"sslbench.scenarios.missing_class", "sslbench.scenarios.label_count"} <= m for m in modules)
+
+
 def test_data_and_code_change_the_key():
     cell = next(make_suite(BASE).cells())
     assert cell.key("a") != cell.key("b")

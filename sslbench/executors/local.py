@@ -86,7 +86,8 @@ class LocalExecutor:
 def _give(worker: _Worker, waiting: deque[Job]) -> Iterator[Event]:
     worker.job = waiting.popleft() if waiting else None
     if worker.job is not None:
-        worker.pipe.send(worker.job)
+        with contextlib.suppress(OSError):  # it died while idle: its end is read from the pipe like any other
+            worker.pipe.send(worker.job)
         yield Started(worker.job)
 
 
