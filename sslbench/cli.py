@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -156,12 +157,16 @@ def run(
         raise BadInput(f"Unknown executor '{executor}'. Known: local.")
     engine = LocalExecutor(count, plugins) if count else InlineExecutor()
     store = Store(out_dir or runner.results_folder(chosen.name))
-    plan = runner.make_plan(chosen, store)
+    try:
+        plan = runner.make_plan(chosen, store)
+    except BadInput as error:
+        raise BadInput(f"{suite}: {error}") from error
+    if not dry_run:
+        store.prepare()
     _tell_plan(chosen, plan, store, where, max(count, 1))
     if dry_run:
         _tell_estimate(plan, where, max(count, 1))
         return
-    store.prepare()
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
     interrupted = False
     if plan.pending or plan.impossible:
@@ -220,8 +225,8 @@ def track(
     try:
         count = tracking.track(folder, tracking_uri)
     except tracking.TrackingError as error:
-        raise BadInput(f"MLflow at {uri} cannot be written: {error}") from error
-    out.print(f"{count} cells written to {uri}", soft_wrap=True)
+        raise BadInput(str(error)) from error
+    out.print(f"{count} cells written to {_escaped(tracking.shown(uri))}", **_PLAIN)
 
 
 @app.command(epilog="Example: `sslbench splits benchmarks/quick.toml --scenarios mnist5k-50 --seeds 3 --out splits`")
@@ -258,12 +263,13 @@ def splits(
 # Parts of `run` -----------------------------------------------------------------------------------------------------
 
 
-def _consume(records: Iterator[Record], tracker: Background | None) -> bool:
+def _consume(records: Generator[Record, None, None], tracker: Background | None) -> bool:
     """Take each record as it comes, and hand it to MLflow. Returns whether Ctrl-C ended it."""
     try:
-        for record in records:
-            if tracker is not None:
-                tracker.log(record)
+        with contextlib.closing(records):  # which ends the workers, however this ends
+            for record in records:
+                if tracker is not None:
+                    tracker.log(record)
     except KeyboardInterrupt:
         return True
     return False
@@ -273,13 +279,22 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: b
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
+    from sslbench.tracking import shown
 
-    records = current(store.load())
-    if records:
-        _tell_report(write_report(store.folder))
-    if tracker is not None:
-        tracker.close(store.folder / "report", interrupted=interrupted)
-        out.print(f"mlflow  {tracker.uri}   (make ui, or: mlflow ui --backend-store-uri {tracker.uri})", **_PLAIN)
+    history = store.load()
+    records = current(history)
+    try:
+        if records:
+            _tell_report(write_report(store.folder))
+        if older := {r.id for r in history} - {r.id for r in records}:
+            out.print(
+                f"{len(older)} older records of other settings or code are left out, such as {min(older)}.", **_PLAIN
+            )
+    finally:
+        if tracker is not None:
+            tracker.close(store.folder / "report", interrupted=interrupted)
+            if tracker.alive:
+                out.print(f"mlflow  {_escaped(shown(tracker.uri))}   (make ui shows it)", **_PLAIN)
     here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
@@ -296,7 +311,8 @@ def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int
     cells = f"{len(suite.methods)} methods × {len(suite.scenarios)} scenarios × {len(suite.seeds)} seeds"
     err.print(f"[bold]{_escaped(suite.name)}[/]: {cells} = {len(plan.planned)} cells, on {device}", highlight=False)
     if store.torn:
-        err.print(f"[yellow]{store.path}: line {store.torn[0]} holds no whole record; its cell runs again.[/]")
+        lines = ", ".join(map(str, store.torn[:5])) + (", …" if len(store.torn) > 5 else "")
+        err.print(f"{_escaped(str(store.path))}: no whole record in line {lines}: ignored.", **_PLAIN)
     if not todo and not skipped:
         err.print(f"Nothing to run: all of them are finished in {store.folder}.", **_PLAIN)
     else:

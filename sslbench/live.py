@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from rich import box
@@ -92,7 +92,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
 
 
-def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Iterator[Record]:
+def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator[Record, None, None]:
     """Yield the records of `run(plan, …)` and show how it goes: live on a terminal, else a plain line a job."""
     workers = arguments[-1]
     sweep = Sweep(plan, workers)

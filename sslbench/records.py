@@ -35,10 +35,10 @@ class Record:
     cell: dict[str, str]
     """`id` ("vat/mnist-50/seed3") and `key`, the hash over everything that could change the result."""
     method: dict[str, Any]
-    """`name`, `base` (the registered method it is a variant of) and `params`."""
+    """`name`, `base` (the registered method it is a variant of), `params`, and `code`, the digest of its source."""
     scenario: dict[str, Any]
     """`name`, `family`, `params`, `series` (what scenarios share that differ in label count alone), `labels`, `class_names`,
-    `missing` (classes without labels)."""
+    `missing` (classes without labels), `suite_seed`, and `code`, the digest of its and the common source."""
     seed: int
     status: Status
     reason: str = ""
@@ -46,7 +46,7 @@ class Record:
     metrics: dict[str, Any] = field(default_factory=dict)
     """`accuracy` {final, selected, oracle}, `nll`, `ece`, `per_class_accuracy`, `confusion`, …; accuracies in [0, 1]."""
     diagnostics: dict[str, float | None] = field(default_factory=dict)
-    """The last value of each of the method's diagnostics."""
+    """The last point of each of the method's diagnostic curves."""
     curves: dict[str, list[float | None]] = field(default_factory=dict)
     """Series of equal length over training; `step` is their abscissa. None stands for "not defined here"."""
     timing: dict[str, float] = field(default_factory=dict)
@@ -93,6 +93,9 @@ class Record:
         known = {f.name for f in fields(cls)}
         if missing := {"cell", "method", "scenario", "seed", "status"} - given.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
+        parts = [given["cell"], given["method"], given["scenario"]]
+        if not all(isinstance(p, dict) for p in parts) or not {"id", "key"} <= given["cell"].keys():
+            raise ValueError("cell, method or scenario is not what it should be")
         return cls(**{name: value for name, value in given.items() if name in known})
 
 
@@ -141,6 +144,12 @@ class Store:
 
     def append(self, record: Record, arrays: Mapping[str, np.ndarray] | None = None) -> None:
         """Write one record, arrays first, and flush it to the disk."""
+        try:
+            self._append(record, arrays)
+        except OSError as error:
+            raise BadInput(f"{self.folder} cannot be written: {error.strerror}. What is stored is kept.") from error
+
+    def _append(self, record: Record, arrays: Mapping[str, np.ndarray] | None) -> None:
         if arrays:
             path = self._arrays_path(record.key)
             path.parent.mkdir(exist_ok=True)
@@ -176,16 +185,25 @@ def load_records(folder: str | Path) -> list[Record]:
 def current(records: Iterable[Record]) -> list[Record]:
     """What a comparison may hold side by side: the newest record of each cell, on the newest settings of its scenario.
 
-    A cell that was run again replaces its older record. Records of a scenario whose parameters have since changed are not
-    comparable with the new ones and are left out.
+    A cell that was run again replaces its older record. Records of a scenario whose parameters, code or suite seed have
+    since changed, and of a method whose parameters or code have, are not comparable with the new ones and are left out.
     """
     newest: dict[str, Record] = {}
-    settings: dict[str, Any] = {}
+    settings: dict[tuple[str, ...], Any] = {}
     for record in records:
         newest.pop(record.id, None)  # so that the order is that of the newest
         newest[record.id] = record
-        settings[record.scenario["name"]] = record.scenario["params"]
-    return [r for r in newest.values() if r.scenario["params"] == settings[r.scenario["name"]]]
+        settings.update(_settings(record))
+    return [r for r in newest.values() if all(settings[name] == given for name, given in _settings(r).items())]
+
+
+def _settings(record: Record) -> dict[tuple[str, ...], Any]:
+    """What must agree for records to stand side by side: of a scenario, and of a method on it."""
+    scenario, method = record.scenario, record.method
+    return {
+        (scenario["name"],): [scenario.get(part) for part in ("params", "suite_seed", "code")],
+        (scenario["name"], method["name"]): [method.get(part) for part in ("params", "code")],
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -191,7 +191,7 @@ def load_plugin(path: Path) -> ModuleType:
     except BadInput:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise BadInput(
             f"The plugin {path} cannot be loaded: {type(error).__name__}: {error}{_line_in(error, path)}"

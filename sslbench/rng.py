@@ -150,11 +150,11 @@ class Rng:
 
     __slots__ = ("_draws", "_key", "_lane", "_step")
 
-    def __init__(self, key: Tensor, step: Tensor | int = 0, lane: int = 0) -> None:
+    def __init__(self, key: Tensor, step: Tensor | int | None = None, lane: int = 0) -> None:
         """
         Args:
             key: (2,) int64 words in [0, 2^32); batched under `vmap` when seeds are stacked.
-            step: training step, a counter word of its own; a 0-d int64 tensor in captured code.
+            step: training step, a counter word of its own (0 outside of any step); a 0-d int64 tensor in captured code.
             lane: keeps draws for different purposes within a step apart.
         """
         self._key, self._step, self._lane, self._draws = key, step, lane, 0
@@ -174,7 +174,7 @@ class Rng:
     def child(self, *names: str | int) -> Rng:
         """An independent generator, named by this one's key, step and lane and by `names`, not by what was drawn."""
         key = self._key
-        if isinstance(self._step, Tensor) or self._step or self._lane:  # a child within a step belongs to the step
+        if self._step is not None or self._lane:  # a child within a step belongs to the step
             draw = torch.tensor(_MASK, device=key.device)
             words = philox([draw, draw, *self._position()[1:]], (key[..., 0], key[..., 1]))
             key = torch.stack(words[:2], dim=-1)
@@ -227,4 +227,4 @@ class Rng:
         if isinstance(self._step, Tensor):
             draw, lane = (torch.full_like(self._step, v) for v in (self._draws, self._lane))
             return torch.stack([draw, self._step, lane], dim=-1)
-        return torch.tensor([self._draws, self._step, self._lane], dtype=torch.int64, device=self._key.device)
+        return torch.tensor([self._draws, self._step or 0, self._lane], dtype=torch.int64, device=self._key.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +16,10 @@ from sslbench import engine
 from sslbench.errors import BadInput
 from sslbench.executors import CellResult, Ended, Event, Job
 from sslbench.executors.jobs import blank_record, common_provenance
-from sslbench.records import Record, Store
-from sslbench.suite import Cell, Suite, seed_rng
+from sslbench.methods.base import LossMethod, Sizes
+from sslbench.records import Record, Store, current
+from sslbench.scenarios.base import Scenario
+from sslbench.suite import Cell, Method, Suite, seed_rng
 
 
 class Executor(Protocol):
@@ -85,14 +87,27 @@ def _check(name: str, suite: Suite) -> dict[int, str]:
             rng = seed_rng(suite.seed, seed)
             dataset = scenario.dataset(rng.child("data"))
             digests[seed] = dataset.sha256
-        scenario.split(dataset, rng.child("split"))
+        split = scenario.split(dataset, rng.child("split"))
         if scenario.estimator() is None:
-            for _, instances in suite.methods.values():
-                for view in getattr(instances[name], "views", ()):
-                    scenario.view(view)
+            for method_name, (_, instances) in suite.methods.items():
+                _check_method(method_name, instances[name], scenario, scenario.sizes(split))
     except BadInput as error:
         raise BadInput(f"scenario '{name}': {error}") from error
     return digests
+
+
+def _check_method(name: str, method: Method, scenario: Scenario, sizes: Sizes) -> None:
+    """See that the scenario has the method's views, and that the method comes to its unlabelled examples."""
+    if not isinstance(method, LossMethod):
+        return
+    for view in method.views:
+        scenario.view(view)
+    steps = itertools.islice(method.order(sizes), scenario.steps)
+    if method.unlabelled and all(kind == "labelled" for kind in steps):
+        raise BadInput(
+            f"{name} takes no unlabelled step within steps = {scenario.steps}: its labelled phase is longer. "
+            f"Give it a shorter one, or more steps (an epoch of the labelled set is {sizes.labelled_steps} steps)."
+        )
 
 
 def run(
@@ -102,7 +117,7 @@ def run(
     device: str,
     workers: int = 1,
     listen: Callable[[Event], None] = lambda event: None,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Run what is pending, store each record, then yield it.
 
     Args:
@@ -110,6 +125,12 @@ def run(
         workers: how many jobs the executor runs at a time, so that there are as many.
         listen: hears what happens between records.
     """
+    shown = {r.id: r.key for r in current(plan.history)}
+    for p in plan.planned:
+        if p.record is not None and shown.get(p.record.id) != p.record.key:
+            store.append(
+                p.record
+            )  # finished earlier, and since overtaken by a run with other settings: the newest again
     for p in plan.impossible:
         record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
         store.append(record)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from sslbench.engine import obstacle
 from sslbench.errors import BadInput, unknown
@@ -43,6 +44,7 @@ from sslbench.registry import Entry, Registry, source_digest
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Scenario, scenario
 
+MOST_SEEDS = 100_000
 Method = LossMethod | FitMethod
 Params = dict[str, Any]
 T = TypeVar("T")
@@ -69,6 +71,15 @@ _CORE = (
 
 
 @dataclass(frozen=True)
+class Source:
+    """Digests of the code that computes a result."""
+
+    common: str
+    method: str
+    scenario: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """One method on one scenario at one seed, all parameters settled."""
 
@@ -80,8 +91,7 @@ class Cell:
     scenario: Scenario
     suite_seed: int
     seed: int
-    source: str
-    """Digest of the code that computes the result: the method's, the scenario's and the common one."""
+    source: Source
 
     @property
     def id(self) -> str:
@@ -104,7 +114,7 @@ class Cell:
             "method": [self.method_base, params(self.method)],
             "scenario": [self.scenario_base, params(self.scenario)],
             "seeds": [self.suite_seed, self.seed],
-            "source": self.source,
+            "source": dataclasses.astuple(self.source),
             "data": data_sha256,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
@@ -129,7 +139,7 @@ class Suite:
         for scenario_name, (scenario_base, instance) in self.scenarios.items():
             for method_name, (method_base, instances) in self.methods.items():
                 chosen = instances[scenario_name]
-                source = f"{common}{_own_source(type(chosen))}{_own_source(type(instance))}"
+                source = Source(common, _own_source(type(chosen)), _own_source(type(instance)))
                 for seed in self.seeds:
                     yield Cell(
                         method_name,
@@ -195,13 +205,20 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
     overrides = overrides or Overrides()
     top = _TOP.validated("the suite", {k: v for k, v in content.items() if k not in ("method", "scenario")})
     tables = {kind: _tables(content, kind) for kind in ("method", "scenario")}
-    _apply(overrides.settings, tables)
+    if "/" in top.name or "\\" in top.name or top.name.strip(". ") == "":
+        raise BadInput(f"name = {top.name!r} cannot name a folder: give letters, digits, dashes.")
+    touched = _apply(overrides.settings, tables)
     names = {
-        "method": list(overrides.methods or top.methods),
-        "scenario": list(overrides.scenarios or top.scenarios),
+        "method": list(top.methods if overrides.methods is None else overrides.methods),
+        "scenario": list(top.scenarios if overrides.scenarios is None else overrides.scenarios),
     }
     for kind, registry in (("method", method), ("scenario", scenario)):
         _check_names(kind, names[kind], tables[kind], registry)
+        _check_unused(kind, names[kind], tables[kind], registry)
+        if idle := [n for n in touched[kind] if n not in names[kind]]:
+            raise BadInput(
+                f"--set {idle[0]}…: the {kind} '{idle[0]}' is not in this run, which has {', '.join(names[kind])}."
+            )
     scenarios = {name: _scenario(name, tables["scenario"]) for name in names["scenario"]}
     _check_everyone(tables["scenario"].get("*", {}), [s for _, s in scenarios.values()])
     methods = {name: _method(name, tables["method"].get(name, {}), scenarios) for name in names["method"]}
@@ -221,16 +238,18 @@ def parse_seeds(given: int | str | Sequence[int]) -> tuple[int, ...]:
     Raises:
         BadInput: no seed, a repeated one, or something else than such a number, list or range.
     """
-    if isinstance(given, str) and given.strip().isdigit():
+    if isinstance(given, str) and given.strip().isdecimal():
         given = int(given)
     if isinstance(given, int):
-        seeds: list[int] = list(range(given))
+        seeds: list[int] = list(range(min(given, MOST_SEEDS + 1)))
     elif isinstance(given, str):
         seeds = [seed for part in given.split(",") for seed in _range(part, given)]
     else:
         seeds = list(given)
     if not seeds or min(seeds) < 0:
         raise _bad_seeds(given)
+    if len(seeds) > MOST_SEEDS:
+        raise BadInput(f"seeds = {given!r} are too many: give at most {MOST_SEEDS}.")
     if len(set(seeds)) < len(seeds):
         raise BadInput(f"seeds = {given!r} names a seed twice: name each once.")
     return tuple(seeds)
@@ -239,7 +258,7 @@ def parse_seeds(given: int | str | Sequence[int]) -> tuple[int, ...]:
 def _range(part: str, given: str) -> Iterable[int]:
     first, dash, last = part.strip().partition("-")
     try:
-        return range(int(first), int(last) + 1) if dash else [int(first)]
+        return range(int(first), min(int(last), int(first) + MOST_SEEDS) + 1) if dash else [int(first)]
     except ValueError:
         raise _bad_seeds(given) from None
 
@@ -266,6 +285,8 @@ class _Form:
     """Validates a table against the fields of a dataclass."""
 
     def __init__(self, form: type[Any]) -> None:
+        if not dataclasses.is_dataclass(form):
+            raise BadInput(f"{form.__name__} is not a dataclass: decorate it with @dataclass(frozen=True).")
         self.form = form
 
     def validated(self, what: str, values: Mapping[str, Any]) -> Any:
@@ -278,11 +299,16 @@ class _Form:
         for key in values:
             if key not in known:
                 raise unknown(f"key of {what}", key, known)
+        if odd := next((k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)), None):
+            raise BadInput(f"{what}: {odd} = {values[odd]} is not valid: give a finite number.")
         try:
             # Through JSON, strict, so that a list may be a tuple but a string is never a number.
             return TypeAdapter(self.form).validate_json(json.dumps(values, default=str), strict=True)
         except ValidationError as error:
             raise BadInput(_one_line(what, error.errors()[0], values)) from error
+        except (PydanticUserError, NameError) as error:
+            line = str(error).splitlines()[0]
+            raise BadInput(f"{what}: the types of {self.form.__name__}'s fields cannot be read: {line}") from error
         except BadInput as error:  # raised by the class itself, of fields that do not go together
             raise BadInput(f"{what}: {error}") from error
 
@@ -308,8 +334,9 @@ def _tables(content: Mapping[str, Any], kind: str) -> dict[str, Params]:
     return json.loads(json.dumps(tables, default=str))  # a deep copy, of JSON's types
 
 
-def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> None:
-    """Write `--set name.parameter=value` into the tables."""
+def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> Mapping[str, list[str]]:
+    """Write `--set name.parameter=value` into the tables. Returns the names that were set."""
+    touched: dict[str, list[str]] = {"method": [], "scenario": []}
     for setting in settings:
         path, equals, text = setting.partition("=")
         name, dot, key = path.strip().rpartition(".")
@@ -326,6 +353,8 @@ def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> 
         if not kinds:
             raise unknown("method or scenario in --set", name, [*method.names(), *scenario.names()])
         tables[kinds[0]].setdefault(name, {})[key] = value
+        touched[kinds[0]].append(name)
+    return touched
 
 
 def _check_names(kind: str, names: Sequence[str], tables: Mapping[str, Params], registry: Registry[Any]) -> None:
@@ -344,6 +373,16 @@ def _check_names(kind: str, names: Sequence[str], tables: Mapping[str, Params], 
             if name in registry:
                 raise BadInput(f"[{kind}.{name}] has a base, but '{name}' is a registered {kind}: choose another name.")
             registry.get(str(table["base"]))
+
+
+def _check_unused(kind: str, names: Sequence[str], tables: Mapping[str, Params], registry: Registry[Any]) -> None:
+    """A table that this run does not use may not hold an unknown key either."""
+    for name, table in tables.items():
+        if name not in names and name != "*":
+            known = [f.name for f in dataclasses.fields(_entry(registry, name, table).thing)]
+            for key in table:
+                if key not in (*known, "base", "on"):
+                    raise unknown(f"key of {kind} '{name}'", key, known)
 
 
 def _check_everyone(table: Params, scenarios: Sequence[Scenario]) -> None:
@@ -371,6 +410,8 @@ def _method(
     name: str, table: Mapping[str, Any], scenarios: Mapping[str, tuple[str, Scenario]]
 ) -> tuple[str, dict[str, Method]]:
     entry = _entry(method, name, table)
+    if not issubclass(entry.thing, LossMethod | FitMethod):
+        raise BadInput(f"{entry.thing.__name__} is neither a LossMethod nor a FitMethod: derive it from one of them.")
     everywhere = {k: v for k, v in table.items() if k not in ("base", "on")}
     on = table.get("on", {})
     if not isinstance(on, dict) or not all(isinstance(v, dict) for v in on.values()):

@@ -397,7 +397,7 @@ class Tracker:
         if experiment.lifecycle_stage == "deleted":
             raise BadInput(
                 f"The MLflow experiment '{name}' was deleted. Bring it back with "
-                f"`MLFLOW_TRACKING_URI='{_shown(self.uri)}' mlflow experiments restore -x {experiment.experiment_id}`, "
+                f"`MLFLOW_TRACKING_URI='{shown(self.uri)}' mlflow experiments restore -x {experiment.experiment_id}`, "
                 "or give another --tracking-uri."
             )
         return experiment.experiment_id
@@ -490,9 +490,9 @@ class Tracker:
         except BadInput:
             raise
         except Exception as error:  # the clients of four databases and a server each raise their own
-            line = str(error).strip().split("\n")[0].replace(self.uri, _shown(self.uri))
+            line = str(error).strip().split("\n")[0].replace(self.uri, shown(self.uri))
             raise TrackingError(
-                f"MLflow at {_shown(self.uri)} could not be {done}: {_clip(line, 300) or type(error).__name__}"
+                f"MLflow at {shown(self.uri)} could not be {done}: {_clip(line, 300) or type(error).__name__}"
             ) from error
 
 
@@ -510,6 +510,8 @@ class Background:
             warn: told the trouble, in one line; called on the thread.
         """
         self.uri = uri
+        self.alive = True
+        """Whether all that was given so far could be written."""
         self._queue: queue.SimpleQueue[Callable[[Tracker], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, args=(open_tracker, warn), name="mlflow", daemon=True)
         self._thread.start()
@@ -530,6 +532,7 @@ class Background:
             while (job := self._queue.get()) is not None:
                 job(tracker)
         except (TrackingError, BadInput) as error:
+            self.alive = False
             warn(str(error))
 
 
@@ -601,7 +604,7 @@ def checked(uri: str) -> str:
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme not in SCHEMES:
         raise BadInput(
-            f"'{_shown(uri)}' is no tracking URI that works here: give sqlite:////ABSOLUTE/PATH/mlflow.db or "
+            f"'{shown(uri)}' is no tracking URI that works here: give sqlite:////ABSOLUTE/PATH/mlflow.db or "
             "http://HOST:PORT of an MLflow server (MLflow's store of plain files is no longer kept up)."
         )
     path = _sqlite_path(uri)
@@ -649,7 +652,7 @@ def _artifacts(uri: str) -> str | None:
     return ((database.parent if database else Path.cwd()) / "mlartifacts").as_uri()
 
 
-def _shown(uri: str) -> str:
+def shown(uri: str) -> str:
     """The URI without a password."""
     try:
         secret = urlsplit(uri).password

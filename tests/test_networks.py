@@ -32,7 +32,6 @@ def test_the_convolution_network_equals_a_plain_one():
     h = F.relu(F.linear(h, p["linear1.weight"], p["linear1.bias"]))
     expected = F.linear(h, p["linear2.weight"], p["linear2.bias"])
     torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(ConvNet(10, relu_logits=True)(x).min(), torch.tensor(0.0), rtol=0, atol=10)
     assert float(ConvNet(10, relu_logits=True)(x).detach().min()) >= 0
 
 

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "suite": {"registry", "engine", "methods.base", "scenarios.base", "rng", "records"},
     "records": set(),
     "executors": {"engine", "records", "suite", "registry"},
-    "runner": {"engine", "executors", "records", "suite"},
+    "runner": {"engine", "executors", "records", "suite", "methods.base", "scenarios.base"},
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report", "suite"},

@@ -110,6 +110,11 @@ def test_overrides_win():
             "optimizer = 'adamw' is not valid: input should be 'adam' or 'sgd'",
         ),
         ({"scenario": {"mnist5k-50": {"steps": True}}}, "steps = True is not valid"),
+        ({"method": {"pi-model": {"wieght": 3}}}, "Unknown key of method 'pi-model' 'wieght'. Did you mean 'weight'"),
+        ({"method": {"vat": {"radius": float("inf")}}}, "radius = inf is not valid: give a finite number"),
+        ({"name": "../x"}, "cannot name a folder"),
+        ({"seeds": 10**12}, "too many"),
+        ({"seeds": "²"}, "names no seeds"),
         ({"scenario": {"*": {"stepz": 3}}}, "Unknown key of .*stepz.*Did you mean 'steps'"),
         ({"methods": ["pseudo-label"], "method": {"pseudo-label": {"ramp_end": 0.0}}}, "ramp_end must be at least"),
     ],
@@ -129,6 +134,13 @@ def test_a_missing_key_is_named():
 def test_a_setting_of_another_form_is_refused(setting):
     with pytest.raises(BadInput, match="NAME.PARAMETER=VALUE"):
         make_suite(BASE, Overrides(settings=[setting]))
+
+
+def test_a_setting_that_touches_nothing_is_refused():
+    with pytest.raises(BadInput, match="'pi-model' is not in this run, which has supervised, vat"):
+        make_suite(BASE, Overrides(settings=["pi-model.weight=1.0"]))
+    with pytest.raises(BadInput, match="methods is empty"):
+        make_suite(BASE, Overrides(methods=[]))
 
 
 def test_the_file_is_named(tmp_path):
@@ -196,4 +208,4 @@ def test_the_source_of_a_method_is_all_that_it_takes_from_its_kind(monkeypatch):
 def test_data_and_code_change_the_key():
     cell = next(make_suite(BASE).cells())
     assert cell.key("a") != cell.key("b")
-    assert dataclasses.replace(cell, source="other").key("a") != cell.key("a")
+    assert dataclasses.replace(cell, source=dataclasses.replace(cell.source, method="other")).key("a") != cell.key("a")

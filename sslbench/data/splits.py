@@ -44,7 +44,8 @@ def balanced_split(
         classes: their number.
         labels: size of the labelled set, a multiple of `classes`.
         validation: wanted size of the validation set; rounded down to a multiple of `classes`.
-        missing: classes whose labels are taken away; their examples go into the unlabelled pool.
+        missing: classes whose labels are taken away, those of the validation set too; their examples go into the
+            unlabelled pool.
 
     Raises:
         BadInput: a count that is not divisible or not available, a class out of range.
@@ -69,5 +70,5 @@ def balanced_split(
         members = members[rng.child("class", c).permutation(len(members))]
         parts["unlabelled" if c in missing else "labelled"].append(members[:each])
         parts["unlabelled"].append(members[each : len(members) - held_out])
-        parts["validation"].append(members[len(members) - held_out :])
+        parts["unlabelled" if c in missing else "validation"].append(members[len(members) - held_out :])
     return Split(**{name: torch.cat(indices).sort().values for name, indices in parts.items()})

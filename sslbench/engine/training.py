@@ -218,8 +218,8 @@ class Training:
         none = rows.new_empty(len(streams), 0)
         taken = iter(rows)
         for use in used:
+            self._steps_done[kind] += use  # before the rows are handed on: nothing may run after the last of them
             yield next(taken) if use else none
-            self._steps_done[kind] += use
 
     def _initial(self, rngs: Sequence[Rng]) -> dict[str, Tensor]:
         seeds = [initial_parameters(self.network, rng.child("initial weights")) for rng in rngs]

@@ -120,7 +120,12 @@ def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
     names = cell.scenario.class_names()
     return Record(
         cell={"id": cell.id, "key": key},
-        method={"name": cell.method_name, "base": cell.method_base, "params": params(cell.method)},
+        method={
+            "name": cell.method_name,
+            "base": cell.method_base,
+            "params": params(cell.method),
+            "code": cell.source.method,
+        },
         scenario={
             "name": cell.scenario_name,
             "base": cell.scenario_base,
@@ -130,6 +135,8 @@ def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
             "class_names": list(names),
             "missing": list(cell.scenario.missing_classes()),
             "params": params(cell.scenario),
+            "suite_seed": cell.suite_seed,
+            "code": f"{cell.source.common}{cell.source.scenario}",
         },
         seed=cell.seed,
         status=status,

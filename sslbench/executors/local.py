@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,9 +79,23 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         ours, theirs = _context.Pipe()
         process = _context.Process(target=_serve, args=(theirs, self._plugins), daemon=True)
-        process.start()
+        with _ctrl_c_ignored():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """A process started here ignores Ctrl-C from its first moment: importing torch takes seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _give(worker: _Worker, waiting: deque[Job]) -> Iterator[Event]:

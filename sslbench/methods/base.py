@@ -133,6 +133,9 @@ class LossMethod:
     views: ClassVar[tuple[str, ...]] = ()
     """Views of the unlabelled batch that the loss needs beside `batch.u`: names that the scenario defines ("weak", …)."""
 
+    unlabelled: ClassVar[bool] = True
+    """Whether the method uses unlabelled examples at all."""
+
     def order(self, sizes: Sizes) -> Iterator[Kind]:
         """What each training step uses, from the first on; as many as are asked for. Joint steps, if not overridden."""
         del sizes

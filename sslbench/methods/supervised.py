@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from typing import ClassVar
 
 from sslbench.methods.base import (
     Batch,
@@ -28,6 +29,8 @@ from sslbench.rng import Rng
 @dataclass(frozen=True)
 class Supervised(LossMethod, FitMethod):
     """Labelled examples only: cross-entropy, with the same steps, batches and augmentation as the others."""
+
+    unlabelled: ClassVar[bool] = False
 
     def order(self, sizes: Sizes) -> Iterator[Kind]:
         del sizes

@@ -49,7 +49,7 @@ class Scenario:
     """Labelled examples, the same number of each class."""
     validation: Annotated[int, Ge(0)] | None = None
     """Validation examples. Default: as many as labels, and at most a tenth of the pool."""
-    steps: Count = 400
+    steps: Count = 350
     """Training steps, of every method alike."""
     labelled_batch: Count = 32
     """Labelled examples in a step; all of them, where there are fewer."""
@@ -144,8 +144,9 @@ class Scenario:
             split_sha256=split.sha256,
         )
 
-    def sizes(self, problem: Problem) -> Sizes:
-        labelled, unlabelled = len(problem.labelled), len(problem.unlabelled)
+    def sizes(self, split: Split | Problem) -> Sizes:
+        """How many examples there are and how many make a batch."""
+        labelled, unlabelled = len(split.labelled), len(split.unlabelled)
         return Sizes(labelled, unlabelled, min(self.labelled_batch, labelled), min(self.unlabelled_batch, unlabelled))
 
     def view(self, name: str) -> View:

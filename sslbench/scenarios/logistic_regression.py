@@ -61,10 +61,11 @@ class LogisticRegression(Scenario):
         return load(self.data)
 
     def split(self, dataset: Dataset, rng: Rng) -> Split:
-        if self.components > self.labels:
+        most = min(self.labels, dataset.x[0].numel())
+        if self.components > most:
             raise BadInput(
-                f"components = {self.components} cannot be fitted on {self.labels} labelled images: "
-                f"give at least {self.components} labels, or fewer components."
+                f"components = {self.components} cannot be fitted on {self.labels} labelled images of "
+                f"{dataset.x[0].numel()} pixels: give at most {most}."
             )
         return super().split(dataset, rng)
 

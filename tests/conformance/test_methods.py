@@ -99,7 +99,7 @@ def test_hidden_labels_and_test_data_change_no_weight(name, kind):
 @pytest.mark.parametrize("kind", KINDS_OF_INPUT)
 @pytest.mark.parametrize("name", LOSS_METHODS)
 def test_stacked_equals_alone(name, kind):
-    """On a CPU bit for bit; the issue asks for 1e-5 over the first 20 steps."""
+    """Over the first 20 steps. (On images a CPU trains each seed alone: see the next test.)"""
     together = torch.cat([losses(t) for t in trainings(name, kind, [0, 1, 2])], dim=1)
     alone = torch.cat([losses(t) for t in trainings(name, kind, [0, 1, 2], together=False)], dim=1)
     assert together.shape == (20, 3)
@@ -109,11 +109,19 @@ def test_stacked_equals_alone(name, kind):
 @pytest.mark.parametrize("name", LOSS_METHODS)
 def test_a_convolution_stack_equals_alone(name, monkeypatch):
     """A CPU does not stack convolutions by itself, a GPU does: the same program must hold."""
-    alone = torch.cat([losses(t) for t in trainings(name, "images", [0, 1], steps=5)], dim=1)
+    alone = torch.cat([losses(in_float64(t)) for t in trainings(name, "images", [0, 1])], dim=1)
     monkeypatch.setattr("sslbench.engine.training.stacks", lambda network, device: True)
     monkeypatch.setattr("sslbench.engine.seeds.stacks", lambda network, device: True)
-    (stack,) = trainings(name, "images", [0, 1], steps=5)
-    torch.testing.assert_close(losses(stack), alone, rtol=1e-3, atol=1e-4)
+    (stack,) = trainings(name, "images", [0, 1])
+    torch.testing.assert_close(losses(in_float64(stack)), alone, rtol=0, atol=1e-5)
+
+
+def in_float64(training: Training) -> Training:
+    """Training amplifies the rounding of float32 beyond 1e-5 within 20 steps; in float64 only an error would show."""
+    training.x = training.x.double()
+    training.parameters = {n: p.detach().double().requires_grad_() for n, p in training.parameters.items()}
+    training.optimizer = training._optimizer()
+    return training
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_INPUT)

@@ -31,7 +31,8 @@ def test_a_split_is_balanced_disjoint_and_complete(classes, labelled, validation
     split = balanced_split(y, classes, labelled * classes, validation * classes, Rng.root(seed), missing)
     counts = torch.bincount(y[split.labelled], minlength=classes)
     assert counts.tolist() == [0 if c in missing else labelled for c in range(classes)]
-    assert torch.bincount(y[split.validation], minlength=classes).tolist() == [validation] * classes
+    held_out = torch.bincount(y[split.validation], minlength=classes).tolist()
+    assert held_out == [0 if c in missing else validation for c in range(classes)]
     everything = torch.cat([split.labelled, split.unlabelled, split.validation])
     assert sorted(everything.tolist()) == list(range(len(y)))
 
@@ -48,7 +49,8 @@ def test_a_missing_class_leaves_the_other_labels_as_they_are():
     whole, gap = balanced_split(y, 10, 50, 20, Rng.root(0)), balanced_split(y, 10, 50, 20, Rng.root(0), missing=[7])
     kept = whole.labelled[y[whole.labelled] != 7]
     assert torch.equal(gap.labelled, kept)
-    assert len(gap.unlabelled) == len(whole.unlabelled) + 5
+    assert len(gap.unlabelled) == len(whole.unlabelled) + 5 + 2
+    assert len(gap.validation) <= len(gap.labelled)
 
 
 def test_seeds_differ_and_a_seed_repeats():

@@ -82,6 +82,40 @@ def test_the_curves_have_their_points_and_the_last_is_the_end():
     assert outcome.timing["steps"] == 50
 
 
+@pytest.mark.parametrize("points", [1, 3, 7])
+def test_the_points_of_the_curve_do_not_touch_the_training(points):
+    """Batches go on from part to part, and an epoch is counted from what was done."""
+    scenario = make_scenario("mnist5k-50", steps=12, points=points)
+    problem = scenario.problem(rng_of(0))
+    training = Training(make_method("vat", scenario), scenario, [problem], [rng_of(0)], CPU)
+    expected = training.labelled[0].batches(0, 12), training.unlabelled[0].batches(0, 12)
+    for t, (step, rows) in enumerate(training.steps()):
+        assert torch.equal(rows[0][0], expected[0][t])
+        assert torch.equal(rows[1][0], expected[1][t])
+        assert float(step.epoch) == t / training.sizes.labelled_steps
+        assert int(step.index) == t
+    final = [run(make_method("vat"), moons(points=p), [rng_of(0)], CPU)[0].metrics["nll"] for p in (points, 12)]
+    assert final[0] == final[1]
+
+
+def test_the_interleaved_loop_counts_its_labelled_epochs():
+    scenario = make_scenario("mnist5k-50", steps=30, points=4)
+    problem = scenario.problem(rng_of(0))
+    method = make_method("pseudo-label-interleaved", ramp_start=2.0, ramp_end=4.0, every=3)
+    training = Training(method, scenario, [problem], [rng_of(0)], CPU)
+    labelled = unlabelled = 0
+    for step, rows in training.steps():
+        assert float(step.epoch) == labelled / 2
+        if step.kind == "labelled":
+            assert torch.equal(rows[0][0], training.labelled[0].batches(labelled, labelled + 1)[0])
+            labelled += 1
+        else:
+            assert torch.equal(rows[1][0], training.unlabelled[0].batches(unlabelled, unlabelled + 1)[0])
+            unlabelled += 1
+    assert labelled > 8
+    assert unlabelled > 8
+
+
 def test_more_points_than_steps_is_a_point_a_step():
     (outcome,) = run(make_method("supervised"), moons(steps=3, points=20), [rng_of(0)], CPU)
     assert outcome.curves["step"] == [1, 2, 3]
