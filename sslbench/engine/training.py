@@ -74,7 +74,7 @@ class Sums:
 
 
 def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[int]]:
-    """Inputs and labels of all problems on the device, once where they share them, and where each one's begin."""
+    """Inputs and labels of all problems on the device, once where they share a tensor, and where each one's begin."""
     distinct: list[Problem] = []
     offsets, starts = [], {}
     for problem in problems:
