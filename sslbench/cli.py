@@ -168,12 +168,13 @@ def run(
         _tell_estimate(plan, where, max(count, 1))
         return
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
-    interrupted = False
-    if plan.pending or plan.impossible:
+    if plan.pending:
         from sslbench.live import follow
 
         records = follow(runner.run, plan, store, engine, where, max(count, 1), console=err)
-        interrupted = _consume(records, tracker)
+    else:  # nothing to watch, but earlier records may have to become the current ones again
+        records = runner.run(plan, store, engine, where)
+    interrupted = _consume(records, tracker)
     _finish(store, plan, tracker, interrupted)
 
 

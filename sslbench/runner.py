@@ -128,9 +128,8 @@ def run(
     shown = {r.id: r.key for r in current(plan.history)}
     for p in plan.planned:
         if p.record is not None and shown.get(p.record.id) != p.record.key:
-            store.append(
-                p.record
-            )  # finished earlier, and since overtaken by a run with other settings: the newest again
+            # Finished earlier and since overtaken by a run with other settings: the newest again. Its arrays are still there.
+            store.append(p.record)
     for p in plan.impossible:
         record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
         store.append(record)

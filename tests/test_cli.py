@@ -101,6 +101,16 @@ def test_overrides_and_filters(suite, capsys, tmp_path):
     assert not list(tmp_path.glob("**/mlflow.db"))
 
 
+def test_going_back_to_earlier_settings_shows_their_table_again(suite, capsys):
+    words = ["run", suite, "--no-mlflow", "--methods", "vat"]
+    table = sslbench(*words, capsys=capsys)[1]
+    other = sslbench(*words, "--set", "two-moons-6.steps=1", capsys=capsys)[1]
+    code, again, err = sslbench(*words, capsys=capsys)
+    assert code == 0
+    assert "Nothing to run" in err
+    assert again == table != other
+
+
 def test_a_plugin_method_runs_and_is_listed(suite, capsys, tmp_path):
     plugin = write_plugin(tmp_path / "mine.py", name="from-the-command-line")
     code, out, _ = sslbench("list", "methods", "--plugin", plugin, capsys=capsys)
