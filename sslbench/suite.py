@@ -56,6 +56,7 @@ _CORE = (
     "sslbench.metrics",
     "sslbench.data.splits",
     "sslbench.data.two_moons",
+    "sslbench.networks.base",
     "sslbench.networks.convnet",
     "sslbench.networks.dropout",
     "sslbench.networks.initial",

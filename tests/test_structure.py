@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "stats": set(),
     "data": {"rng", "registry"},
     "networks": {"rng"},
-    "methods": {"rng", "registry"},
+    "methods": {"rng", "registry", "networks"},
     "scenarios": {"data", "networks", "views", "registry", "rng", "methods.base"},
     "engine": {"methods.base", "scenarios.base", "networks", "metrics", "rng"},
     "suite": {"registry", "engine", "methods.base", "scenarios.base", "rng", "records"},

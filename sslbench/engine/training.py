@@ -202,7 +202,7 @@ class Training:
         """Inputs of each seed (stack, n, *features) to class probabilities (stack, n, classes)."""
 
         def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-            return torch.softmax(self._model(parameters)(x), dim=-1)
+            return torch.softmax(self._model(parameters).frozen()(x), dim=-1)
 
         return vmap(one)(self.parameters, x) if self.stacked else one(self.parameters, x[0]).unsqueeze(0)
 

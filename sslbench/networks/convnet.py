@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslbench.networks.base import Network
 from sslbench.networks.dropout import dropout
 from sslbench.rng import Rng
 
+CHUNK = 64
+"""Images that a CPU convolves at once: more of them, with their gradients, leave its cache."""
 
-class ConvNet(nn.Module):
+
+class ConvNet(Network):
     """Two convolutions and two linear layers for 28 x 28 images of one channel.
 
     conv 1→20 k5, max-pool 2, ReLU; conv 20→40 k5, Dropout2d, max-pool 2, ReLU; linear 640→150, ReLU, dropout;
@@ -28,11 +33,20 @@ class ConvNet(nn.Module):
         self.linear2 = nn.Linear(150, classes)
         self.dropout, self.relu_logits = dropout, relu_logits
 
-    def forward(self, x: Tensor, rng: Rng | None = None) -> Tensor:
-        """(n, 1, 28, 28) -> logits (n, classes)."""
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))  # (n, 20, 12, 12)
-        x = dropout(self.conv2(x), self.dropout, rng, channels=True)
+    def stem(self, x: Tensor) -> Tensor:
+        """(n, 1, 28, 28) -> (n, 40, 8, 8): all that comes before the first dropout."""
+        if x.device.type == "cpu" and len(x) > CHUNK:
+            return torch.cat([self._convolved(part) for part in x.split(CHUNK)])
+        return self._convolved(x)
+
+    def head(self, hidden: Tensor, rng: Rng | None) -> Tensor:
+        """(n, 40, 8, 8) -> logits (n, classes)."""
+        x = dropout(hidden, self.dropout, rng, channels=True)
         x = F.relu(F.max_pool2d(x, 2)).flatten(1)  # (n, 640)
         x = dropout(F.relu(self.linear1(x)), self.dropout, rng)
         logits = self.linear2(x)
         return F.relu(logits) if self.relu_logits else logits
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        convolved: Tensor = self.conv2(F.relu(F.max_pool2d(self.conv1(x), 2)))  # by way of (n, 20, 12, 12)
+        return convolved
