@@ -249,7 +249,7 @@ def splits(
     chosen = read_suite(suite, Overrides(scenarios=_names(scenarios), seeds=seeds))
     files = 0
     for name, (_, scenario) in chosen.scenarios.items():
-        for seed in chosen.seeds:
+        for seed in chosen.seeds(name):
             rng = seed_rng(chosen.seed, seed)
             dataset = scenario.dataset(rng.child("data"))
             split = scenario.split(dataset, rng.child("split"))
@@ -309,8 +309,13 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: b
 
 def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int) -> None:
     done, todo, skipped = len(plan.finished), len(plan.pending), len(plan.impossible)
-    cells = f"{len(suite.methods)} methods × {len(suite.scenarios)} scenarios × {len(suite.seeds)} seeds"
-    err.print(f"[bold]{_escaped(suite.name)}[/]: {cells} = {len(plan.planned)} cells, on {device}", highlight=False)
+    parts = " + ".join(
+        f"{len(g.methods)} methods × {len(g.scenarios)} scenarios × {len(g.seeds)} seeds"
+        + (f" × {len(g.training_seeds)} training seeds" if g.training_seeds else "")
+        for g in suite.grids
+    )
+    crossing = f"{parts} = " if len(suite.grids) <= 2 else ""
+    err.print(f"[bold]{_escaped(suite.name)}[/]: {crossing}{len(plan.planned)} cells, on {device}", highlight=False)
     if store.torn:
         lines = ", ".join(map(str, store.torn[:5])) + (", …" if len(store.torn) > 5 else "")
         err.print(f"{_escaped(str(store.path))}: no whole record in line {lines}: ignored.", **_PLAIN)

@@ -35,7 +35,8 @@ class Record:
     cell: dict[str, str]
     """`id` ("vat/mnist-50/seed3") and `key`, the hash over everything that could change the result."""
     method: dict[str, Any]
-    """`name`, `base` (the registered method it is a variant of), `params`, and `code`, the digest of its source."""
+    """`name`, `base` (the registered method it is a variant of), `params`, `origins` (where each was set: default, scenario,
+    suite or --set), and `code`, the digest of its source."""
     scenario: dict[str, Any]
     """`name`, `family`, `params`, `series` (what scenarios share that differ in label count alone), `labels`, `class_names`,
     `missing` (classes without labels), `suite_seed`, and `code`, the digest of its and the common source."""
@@ -56,6 +57,8 @@ class Record:
     """`split_sha256`, `data_sha256`, `versions`, `device`, `precision`, `git_commit`, `dirty`, `started_at`, …"""
     arrays: list[str] = field(default_factory=list)
     """Names of the arrays in `arrays/KEY.npz`."""
+    training_seed: int | None = None
+    """What weights, batches and draws come from, where it is not the seed: several such are repetitions on one split."""
     schema: int = SCHEMA
 
     @property

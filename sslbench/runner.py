@@ -83,14 +83,14 @@ def _check(name: str, suite: Suite) -> dict[int, str]:
     scenario = suite.scenarios[name][1]
     digests = {}
     try:
-        for seed in suite.seeds:
+        for seed in suite.seeds(name):
             rng = seed_rng(suite.seed, seed)
             dataset = scenario.dataset(rng.child("data"))
             digests[seed] = dataset.sha256
         split = scenario.split(dataset, rng.child("split"))
         if scenario.estimator() is None:
-            for method_name, (_, instances) in suite.methods.items():
-                _check_method(method_name, instances[name], scenario, scenario.sizes(split))
+            for method_name in suite.methods_on(name):
+                _check_method(method_name, suite.methods[method_name][1][name], scenario, scenario.sizes(split))
     except BadInput as error:
         raise BadInput(f"scenario '{name}': {error}") from error
     return digests
@@ -200,10 +200,14 @@ def seconds_per_cell(plan: Plan, device: str) -> dict[tuple[str, str], float]:
         known = [
             sum(r.timing.get(part, 0.0) for part in ("setup_s", "train_s", "eval_s"))
             for r in plan.history
-            if r.status == "ok" and r.scenario["params"] == like.scenario["params"] and r.method == like.method
+            if r.status == "ok" and r.scenario["params"] == like.scenario["params"] and _same_method(r, like)
         ]
         estimates[pair] = sum(known) / len(known) if known else _probe(p.cell, device)
     return estimates
+
+
+def _same_method(one: Record, other: Record) -> bool:
+    return all(one.method.get(part) == other.method.get(part) for part in ("base", "params", "code"))
 
 
 def _probe(cell: Cell, device: str) -> float:

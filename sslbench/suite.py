@@ -17,18 +17,27 @@ radius = 0.5
 steps = 800
 [scenario."*"]                 # … of all scenarios that have them
 points = 10
+
+A suite that is not one whole crossing lists its parts; what a part leaves out is taken from the top:
+
+[[grid]]
+methods = ["supervised"]
+scenarios = ["mnist5k-20"]
+seeds = 10
+training_seeds = 5             # each split is trained on five times, with weights, batches and noise of its own
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
@@ -66,6 +75,7 @@ _CORE = (
     "sslbench.methods.estimators",
     "sslbench.engine.batches",
     "sslbench.engine.evaluation",
+    "sslbench.engine.maps",
     "sslbench.engine.seeds",
     "sslbench.engine.training",
 )
@@ -93,10 +103,15 @@ class Cell:
     suite_seed: int
     seed: int
     source: Source
+    training_seed: int | None = None
+    """What weights, batches and the method's draws come from, where it is not the seed."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where each of the method's parameters was set: "default", "scenario", "suite" or "--set"."""
 
     @property
     def id(self) -> str:
-        return f"{self.method_name}/{self.scenario_name}/seed{self.seed}"
+        training = "" if self.training_seed is None else f"-training{self.training_seed}"
+        return f"{self.method_name}/{self.scenario_name}/seed{self.seed}{training}"
 
     @property
     def obstacle(self) -> str | None:
@@ -105,8 +120,15 @@ class Cell:
 
     @property
     def rng(self) -> Rng:
-        """What the cell draws from: the same for every method and scenario at this seed."""
+        """What the cell's problem is drawn from: the same for every method and scenario at this seed."""
         return seed_rng(self.suite_seed, self.seed)
+
+    @property
+    def training_rng(self) -> Rng:
+        """What its training draws from: likewise, and where there are training seeds the same for every split."""
+        if self.training_seed is None:
+            return self.rng
+        return Rng.root(self.suite_seed).child("training seed", self.training_seed)
 
     def key(self, data_sha256: str) -> str:
         """Hash over everything that could change the result. The split follows from what is in it."""
@@ -114,11 +136,21 @@ class Cell:
             "schema": SCHEMA,
             "method": [self.method_base, params(self.method)],
             "scenario": [self.scenario_base, params(self.scenario)],
-            "seeds": [self.suite_seed, self.seed],
+            "seeds": [self.suite_seed, self.seed, self.training_seed],
             "source": dataclasses.astuple(self.source),
             "data": data_sha256,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A part of a suite: some of its methods on some of its scenarios at some seeds."""
+
+    methods: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    seeds: tuple[int, ...]
+    training_seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,19 +162,34 @@ class Suite:
     """Name -> (registered name, instance for each scenario)."""
     scenarios: Mapping[str, tuple[str, Scenario]]
     """Name -> (registered name, instance)."""
-    seeds: tuple[int, ...]
+    grids: tuple[Grid, ...]
     seed: int = 0
     description: str = ""
+    origins: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """By (method, scenario): where each of the method's parameters was set."""
+    tuning: Params = field(default_factory=dict)
+    """How the hyperparameters were found, if `sslbench tune` wrote the file."""
+
+    def seeds(self, scenario: str) -> tuple[int, ...]:
+        """The seeds at which a scenario's problem is posed."""
+        return tuple(dict.fromkeys(s for g in self.grids if scenario in g.scenarios for s in g.seeds))
+
+    def methods_on(self, scenario: str) -> tuple[str, ...]:
+        """The methods that run on a scenario."""
+        return tuple(dict.fromkeys(m for g in self.grids if scenario in g.scenarios for m in g.methods))
 
     def cells(self) -> Iterator[Cell]:
-        """Every method on every scenario at every seed, scenario by scenario."""
+        """Every method on every scenario at every seed, grid by grid and scenario by scenario, each cell once."""
         common = source_digest(*_CORE)
-        for scenario_name, (scenario_base, instance) in self.scenarios.items():
-            for method_name, (method_base, instances) in self.methods.items():
+        seen: set[str] = set()
+        for grid in self.grids:
+            for scenario_name, method_name in itertools.product(grid.scenarios, grid.methods):
+                scenario_base, instance = self.scenarios[scenario_name]
+                method_base, instances = self.methods[method_name]
                 chosen = instances[scenario_name]
                 source = Source(common, _own_source(type(chosen)), _own_source(type(instance)))
-                for seed in self.seeds:
-                    yield Cell(
+                for seed, training_seed in itertools.product(grid.seeds, grid.training_seeds or (None,)):
+                    cell = Cell(
                         method_name,
                         method_base,
                         chosen,
@@ -152,7 +199,12 @@ class Suite:
                         self.seed,
                         seed,
                         source,
+                        training_seed,
+                        self.origins.get((method_name, scenario_name), {}),
                     )
+                    if cell.id not in seen:
+                        seen.add(cell.id)
+                        yield cell
 
 
 def seed_rng(suite_seed: int, seed: int) -> Rng:
@@ -204,14 +256,15 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         BadInput: naming the key, what was given and what is valid.
     """
     overrides = overrides or Overrides()
-    top = _TOP.validated("the suite", {k: v for k, v in content.items() if k not in ("method", "scenario")})
+    top = _TOP.validated("the suite", {k: v for k, v in content.items() if k not in _TABLES})
     tables = {kind: _tables(content, kind) for kind in ("method", "scenario")}
     if "/" in top.name or "\\" in top.name or top.name.strip(". ") == "":
         raise BadInput(f"name = {top.name!r} cannot name a folder: give letters, digits, dashes.")
     touched = _apply(overrides.settings, tables)
+    grids = _grids(content.get("grid", []), top, overrides)
     names = {
-        "method": list(top.methods if overrides.methods is None else overrides.methods),
-        "scenario": list(top.scenarios if overrides.scenarios is None else overrides.scenarios),
+        "method": list(dict.fromkeys(m for g in grids for m in g.methods)),
+        "scenario": list(dict.fromkeys(s for g in grids for s in g.scenarios)),
     }
     for kind, registry in (("method", method), ("scenario", scenario)):
         _check_names(kind, names[kind], tables[kind], registry)
@@ -227,13 +280,66 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         name=top.name,
         description=top.description,
         seed=top.seed,
-        seeds=parse_seeds(overrides.seeds if overrides.seeds is not None else top.seeds),
+        grids=grids,
         methods=methods,
         scenarios=scenarios,
+        origins=_origins(methods, scenarios, tables["method"], touched["setting"]),
+        tuning=_tuning(content.get("tuning", {})),
     )
 
 
-def parse_seeds(given: int | str | Sequence[int]) -> tuple[int, ...]:
+def _grids(given: Any, top: _Top, overrides: Overrides) -> tuple[Grid, ...]:
+    """The crossings of a suite: its `[[grid]]` tables, or one of all that stands at the top."""
+    if not isinstance(given, list) or not all(isinstance(g, dict) for g in given):
+        raise BadInput("grid holds parts of the suite: write [[grid]] above the lists of each.")
+    listed: dict[str, list[str]] = {"methods": [], "scenarios": []}
+    parts = []
+    for number, table in enumerate(given or [{}], 1):
+        what = f"[[grid]] {number}" if given else "the suite"
+        part = _GRID.validated(what, table)
+        row: dict[str, Any] = {}
+        for kind, chosen in (("methods", overrides.methods), ("scenarios", overrides.scenarios)):
+            own = getattr(part, kind) or getattr(top, kind)
+            if own is None and (given or chosen is None):
+                raise BadInput(f"{what} has no {kind}: add it.")
+            if given and own:
+                if twice := next((n for n in own if own.count(n) > 1), None):
+                    raise BadInput(f"{kind} of {what} names '{twice}' twice: name each once.")
+                listed[kind] += own
+                row[kind] = [n for n in own if chosen is None or n in chosen]
+            else:
+                row[kind] = list(own or ()) if chosen is None else list(chosen)
+                _check_twice(kind, row[kind])
+        seeds = overrides.seeds if overrides.seeds is not None else part.seeds if part.seeds is not None else top.seeds
+        training = part.training_seeds if part.training_seeds is not None else top.training_seeds
+        parts.append(
+            Grid(
+                tuple(row["methods"]),
+                tuple(row["scenarios"]),
+                parse_seeds(seeds),
+                None if training is None else parse_seeds(training, "training_seeds"),
+            )
+        )
+    if given:
+        for kind, chosen in (("methods", overrides.methods), ("scenarios", overrides.scenarios)):
+            if chosen is not None:
+                if not chosen:
+                    raise BadInput(f"{kind} is empty: name at least one of {', '.join(dict.fromkeys(listed[kind]))}.")
+                _check_twice(kind, list(chosen))
+                if foreign := [n for n in chosen if n not in listed[kind]]:
+                    raise unknown(f"{kind.rstrip('s')} of this suite", foreign[0], dict.fromkeys(listed[kind]))
+        parts = [g for g in parts if g.methods and g.scenarios]
+        if not parts:
+            raise BadInput("No grid of this suite has one of these methods on one of these scenarios.")
+    return tuple(parts)
+
+
+def _check_twice(kind: str, names: Sequence[str]) -> None:
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise BadInput(f"{kind} names '{twice}' twice: name each once.")
+
+
+def parse_seeds(given: int | str | Sequence[int], what: str = "seeds") -> tuple[int, ...]:
     """`10` counts 0 to 9, `"3,7,1000-1009"` and `[3, 7]` name them.
 
     Raises:
@@ -244,28 +350,28 @@ def parse_seeds(given: int | str | Sequence[int]) -> tuple[int, ...]:
     if isinstance(given, int):
         seeds: list[int] = list(range(min(given, MOST_SEEDS + 1)))
     elif isinstance(given, str):
-        seeds = [seed for part in given.split(",") for seed in _range(part, given)]
+        seeds = [seed for part in given.split(",") for seed in _range(part, given, what)]
     else:
         seeds = list(given)
     if not seeds or min(seeds) < 0:
-        raise _bad_seeds(given)
+        raise _bad_seeds(given, what)
     if len(seeds) > MOST_SEEDS:
-        raise BadInput(f"seeds = {given!r} are too many: give at most {MOST_SEEDS}.")
+        raise BadInput(f"{what} = {given!r} are too many: give at most {MOST_SEEDS}.")
     if len(set(seeds)) < len(seeds):
-        raise BadInput(f"seeds = {given!r} names a seed twice: name each once.")
+        raise BadInput(f"{what} = {given!r} names a seed twice: name each once.")
     return tuple(seeds)
 
 
-def _range(part: str, given: str) -> Iterable[int]:
+def _range(part: str, given: str, what: str) -> Iterable[int]:
     first, dash, last = part.strip().partition("-")
     try:
         return range(int(first), min(int(last), int(first) + MOST_SEEDS) + 1) if dash else [int(first)]
     except ValueError:
-        raise _bad_seeds(given) from None
+        raise _bad_seeds(given, what) from None
 
 
-def _bad_seeds(given: object) -> BadInput:
-    return BadInput(f'seeds = {given!r} names no seeds: give a count of at least 1, a list, or "3,7,1000-1009".')
+def _bad_seeds(given: object, what: str) -> BadInput:
+    return BadInput(f'{what} = {given!r} names no seeds: give a count of at least 1, a list, or "3,7,1000-1009".')
 
 
 # Validation ---------------------------------------------------------------------------------------------------------
@@ -275,11 +381,21 @@ def _bad_seeds(given: object) -> BadInput:
 class _Top:
     __pydantic_config__ = ConfigDict(strict=True)
     name: str
-    methods: tuple[str, ...]
-    scenarios: tuple[str, ...]
+    methods: tuple[str, ...] | None = None
+    scenarios: tuple[str, ...] | None = None
     seeds: int | str | tuple[int, ...] = 3
+    training_seeds: int | str | tuple[int, ...] | None = None
     seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     description: str = ""
+
+
+@dataclass(frozen=True)
+class _Part:
+    __pydantic_config__ = ConfigDict(strict=True)
+    methods: tuple[str, ...] | None = None
+    scenarios: tuple[str, ...] | None = None
+    seeds: int | str | tuple[int, ...] | None = None
+    training_seeds: int | str | tuple[int, ...] | None = None
 
 
 class _Form:
@@ -314,7 +430,8 @@ class _Form:
             raise BadInput(f"{what}: {error}") from error
 
 
-_TOP = _Form(_Top)
+_TOP, _GRID = _Form(_Top), _Form(_Part)
+_TABLES = ("method", "scenario", "grid", "tuning")
 
 
 def _one_line(what: str, error: Any, values: Mapping[str, Any]) -> str:
@@ -337,7 +454,7 @@ def _tables(content: Mapping[str, Any], kind: str) -> dict[str, Params]:
 
 def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> Mapping[str, list[str]]:
     """Write `--set name.parameter=value` into the tables. Returns the names that were set."""
-    touched: dict[str, list[str]] = {"method": [], "scenario": []}
+    touched: dict[str, list[str]] = {"method": [], "scenario": [], "setting": []}
     for setting in settings:
         path, equals, text = setting.partition("=")
         name, dot, key = path.strip().rpartition(".")
@@ -355,14 +472,13 @@ def _apply(settings: Sequence[str], tables: Mapping[str, dict[str, Params]]) -> 
             raise unknown("method or scenario in --set", name, [*method.names(), *scenario.names()])
         tables[kinds[0]].setdefault(name, {})[key] = value
         touched[kinds[0]].append(name)
+        touched["setting"].append(f"{name}.{key}")
     return touched
 
 
 def _check_names(kind: str, names: Sequence[str], tables: Mapping[str, Params], registry: Registry[Any]) -> None:
     if not names:
         raise BadInput(f"{kind}s is empty: name at least one {kind} ({', '.join(registry.names())}).")
-    if twice := next((n for n in names if names.count(n) > 1), None):
-        raise BadInput(f"{kind}s names '{twice}' twice: name each once.")
     known = [*registry.names(), *(n for n, table in tables.items() if "base" in table)]
     for name in names:
         if name not in known:
@@ -427,6 +543,41 @@ def _method(
         values = {**entry.preset, **suited, **everywhere, **on.get(scenario_name, {})}
         instances[scenario_name] = form.validated(f"method '{name}'", values)
     return entry.name, instances
+
+
+def _origins(
+    methods: Mapping[str, tuple[str, Mapping[str, Method]]],
+    scenarios: Mapping[str, tuple[str, Scenario]],
+    tables: Mapping[str, Params],
+    settings: Sequence[str],
+) -> dict[tuple[str, str], dict[str, str]]:
+    """By (method, scenario): where each of the method's parameters was set."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for name, (base, instances) in methods.items():
+        table = tables.get(name, {})
+        for scenario_name, instance in instances.items():
+            assert dataclasses.is_dataclass(instance)
+            suited = scenarios[scenario_name][1].hyperparameters.get(base, {})
+            own = {**table, **table.get("on", {}).get(scenario_name, {})}
+            found[name, scenario_name] = {
+                f.name: "--set"
+                if f"{name}.{f.name}" in settings
+                else "suite"
+                if f.name in own
+                else "scenario"
+                if f.name in suited
+                else "default"
+                for f in dataclasses.fields(instance)
+            }
+    return found
+
+
+def _tuning(given: Any) -> Params:
+    if not isinstance(given, dict):
+        raise BadInput(
+            "[tuning] is a table: `sslbench tune` writes it, and it says how the hyperparameters were found."
+        )
+    return dict(given)
 
 
 def _own_source(thing: type) -> str:

@@ -75,7 +75,7 @@ def test_overrides_win():
     )
     suite = make_suite(BASE, overrides)
     scenario = suite.scenarios["mnist5k-50"][1]
-    assert suite.seeds == (3, 7, 10, 11, 12)
+    assert suite.seeds("mnist5k-50") == (3, 7, 10, 11, 12)
     assert (only(suite).radius, scenario.steps, scenario.optimizer, scenario.points) == (2.5, 7, "sgd", 3)
     assert list(suite.methods) == ["vat"]
 

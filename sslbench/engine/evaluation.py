@@ -18,23 +18,27 @@ from sslbench.engine.outcome import Curves
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem
 
-SAMPLE = 250
-"""Unlabelled examples, at most, on which the pseudo-labels are judged over training."""
-
 
 class Evaluation:
     """Collects what one seed's predictor is worth, at the points of its learning curve."""
 
-    def __init__(self, problem: Problem, rng: Rng) -> None:
+    def __init__(self, problem: Problem, watched: int, rng: Rng) -> None:
+        """
+        Args:
+            watched: unlabelled examples, at most, whose pseudo-labels are followed over training.
+            rng: draws which ones.
+        """
         self.problem = problem
         unlabelled = problem.unlabelled
-        sample = unlabelled[rng.permutation(len(unlabelled))[:SAMPLE]]
-        self._parts = {"validation": problem.validation, "unlabelled": sample, "test": problem.test}
+        self.watched = unlabelled[rng.permutation(len(unlabelled))[:watched]]
+        """Indices of the watched examples into the problem's inputs, int64."""
+        self._parts = {"validation": problem.validation, "unlabelled": self.watched, "test": problem.test}
         self.indices = torch.cat(list(self._parts.values()))
         """Indices into the problem's inputs (m,) of which `add` wants the probabilities."""
         self._y = {name: problem.y[part].numpy() for name, part in self._parts.items()}
         self._points: list[dict[str, float | None]] = []
         self._validation_nll: list[float] = []
+        self._pseudo_labels: list[np.ndarray] = []
         self._final = np.empty((0, problem.classes))
 
     def add(self, step: int, probabilities: Tensor, training: Mapping[str, float | None]) -> None:
@@ -48,6 +52,7 @@ class Evaluation:
         parts = torch.split(probabilities.cpu(), [len(part) for part in self._parts.values()])
         p = {name: part.numpy() for name, part in zip(self._parts, parts, strict=True)}
         self._final = p["test"]
+        self._pseudo_labels.append(p["unlabelled"].argmax(axis=1).astype(np.int16))
         has_validation = len(self._y["validation"]) > 0
         self._validation_nll.append(metrics.nll(p["validation"], self._y["validation"]) if has_validation else math.nan)
         point: dict[str, float | None] = {
@@ -65,6 +70,11 @@ class Evaluation:
         """A series for each name over all points, None where a point has no value of that name."""
         names = dict.fromkeys(name for point in self._points for name in point)
         return {name: [point.get(name) for point in self._points] for name in names}
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """`pseudo_labels` (points, watched) over training, and the true labels `watched_y` (watched,)."""
+        return {"pseudo_labels": np.stack(self._pseudo_labels), "watched_y": self._y["unlabelled"].astype(np.int16)}
 
     def metrics(self) -> dict[str, Any]:
         """Final metrics on the test set, and accuracy at the end, at the selected checkpoint and at the best on test."""

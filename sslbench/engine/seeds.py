@@ -13,6 +13,7 @@ import threadpoolctl
 import torch
 
 from sslbench.engine.evaluation import Evaluation
+from sslbench.engine.maps import tsne_map
 from sslbench.engine.outcome import Outcome
 from sslbench.engine.training import Progress, stacks, train
 from sslbench.methods.base import FitMethod, LossMethod, Predictor, Task
@@ -48,39 +49,52 @@ def run(
     rngs: Sequence[Rng],
     device: torch.device,
     progress: Progress = lambda done, total, loss: None,
+    training: Sequence[Rng] | None = None,
 ) -> list[Outcome]:
     """Train and evaluate one method on one scenario at several seeds.
 
     Args:
-        rngs: the generator of each seed; the problem, the weights and every draw follow from it.
+        rngs: the generator of each seed; the problem (its data and its split) follows from it.
         progress: called at each point of the learning curve.
+        training: the generators that weights, batches and the method's draws follow from; `rngs` if not given.
     """
+    training = rngs if training is None else training
     with single_thread(device):
         start = time.perf_counter()
         problems = [scenario.problem(rng) for rng in rngs]
         setup_s = (time.perf_counter() - start) / len(rngs)
         reset_peak_memory(device)
+        watch = [rng.child("evaluation") for rng in rngs]
+        evaluations = [Evaluation(p, scenario.watched, rng) for p, rng in zip(problems, watch, strict=True)]
         if _descends(method, scenario):
             assert isinstance(method, LossMethod)
-            outcomes = train(method, scenario, problems, rngs, device, progress)
+            outcomes = train(method, scenario, problems, evaluations, training, device, progress)
         else:
             assert isinstance(method, FitMethod)
-            outcomes = [fit(method, scenario, p, rng, progress) for p, rng in zip(problems, rngs, strict=True)]
+            outcomes = [
+                fit(method, scenario, *each, progress) for each in zip(problems, evaluations, training, strict=True)
+            ]
         memory = peak_memory(device)
+        maps = [
+            tsne_map(p, e.watched, rng) if scenario.tsne else {}
+            for p, e, rng in zip(problems, evaluations, watch, strict=True)
+        ]
     return [
         dataclasses.replace(
             outcome,
             timing={"setup_s": setup_s, **outcome.timing},
             peak_memory_bytes=memory,
+            arrays={**outcome.arrays, **map_} if outcome.status == "ok" else {},
             digests={"data_sha256": problem.data_sha256, "split_sha256": problem.split_sha256},
         )
-        for outcome, problem in zip(outcomes, problems, strict=True)
+        for outcome, problem, map_ in zip(outcomes, problems, maps, strict=True)
     ]
 
 
-def fit(method: FitMethod, scenario: Scenario, problem: Problem, rng: Rng, progress: Progress) -> Outcome:
+def fit(
+    method: FitMethod, scenario: Scenario, problem: Problem, evaluation: Evaluation, rng: Rng, progress: Progress
+) -> Outcome:
     """Run a fit method at one seed. The points of its learning curve are those at which it calls `watch`."""
-    evaluation = Evaluation(problem, rng.child("evaluation"))
     x = problem.x[evaluation.indices]
     eval_s = 0.0
     points = 0
@@ -110,7 +124,7 @@ def fit(method: FitMethod, scenario: Scenario, problem: Problem, rng: Rng, progr
         metrics=evaluation.metrics(),
         curves=evaluation.curves,
         timing={"train_s": train_s, "eval_s": eval_s, "steps": points, "steps_per_s": points / train_s, "stack": 1},
-        arrays=scenario.arrays(problem, predict),
+        arrays={**evaluation.arrays, **scenario.arrays(problem, predict)},
     )
 
 

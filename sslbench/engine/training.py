@@ -30,8 +30,18 @@ EVALUATION_ROWS = 128
 # Lanes of the draws within a step. The augmentation of a batch must not depend on what the method draws.
 _WEAK_LABELLED, _WEAK_UNLABELLED, _METHOD, _FIRST_VIEW = 0, 1, 2, 3
 
+TERMS = ("labelled_loss", "unlabelled_loss", "unlabelled_weight", "labelled_gradient", "unlabelled_gradient")
+"""What is read of every method; the rest are its own diagnostics."""
+
 Progress = Callable[[int, int, float], None]
 """Steps done, steps in all, mean training loss of late."""
+
+
+_ABSENT = {
+    "labelled": ("unlabelled_loss", "unlabelled_gradient"),
+    "unlabelled": ("labelled_loss", "labelled_gradient"),
+}
+"""What a step of that kind does not have."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +66,7 @@ class Sums:
         for name, value in terms.items():
             if name == "unlabelled_weight":
                 self._last[name] = value
-            elif not (name == "labelled_loss" and kind == "unlabelled") and not (
-                name == "unlabelled_loss" and kind == "labelled"
-            ):
+            elif name not in _ABSENT.get(kind, ()):
                 self._sums[name] = self._sums[name] + value if name in self._sums else value
                 self._steps[name] += 1
         bad = ~torch.isfinite(loss)
@@ -124,6 +132,7 @@ class Training:
         self.parameters = self._initial(rngs)
         self.optimizer = self._optimizer()
         self.sums = Sums()
+        self.kinds = list(islice(method.order(self.sizes), scenario.steps))
         self._weak = scenario.view("weak")
         self._views = [scenario.view(name) for name in method.views]
         self._steps_done: Counter[Kind] = Counter()
@@ -132,8 +141,10 @@ class Training:
 
     def objective(
         self, parameters: dict[str, Tensor], key: Tensor, rows: tuple[Tensor, Tensor], step: Step
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss and terms of one seed at one step, 0-d each; under `vmap`, of each seed of the stack."""
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
+        """Of one seed at one step, 0-d each (under `vmap`, of each seed of the stack): the loss; its labelled and its weighted
+        unlabelled part; and its terms, without gradient.
+        """
         labelled, unlabelled = rows
         u = self.x[unlabelled]
         batch = Batch(
@@ -150,29 +161,61 @@ class Training:
             "unlabelled_weight": loss.weight,
             **loss.diagnostics,
         }
-        return total, {
-            name: torch.as_tensor(v, dtype=total.dtype, device=total.device).detach() for name, v in terms.items()
-        }
 
-    def advance(self, step: Step, rows: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of every seed. rows: (stack, batch) labelled and unlabelled. Returns loss and terms, each (stack,)."""
+        def tensor(value: Tensor | float) -> Tensor:
+            return torch.as_tensor(value, dtype=total.dtype, device=total.device)
+
+        parts = tensor(loss.labelled), tensor(loss.weight * loss.unlabelled)
+        return total, parts, {name: tensor(value).detach() for name, value in terms.items()}
+
+    def advance(
+        self, step: Step, rows: tuple[Tensor, Tensor], measured: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of every seed.
+
+        Args:
+            rows: (stack, batch) labelled and unlabelled.
+            measured: also measure the length of the gradient of each part of the loss.
+
+        Returns:
+            Loss and terms, each (stack,).
+        """
         if self.stacked:
-            losses, terms = vmap(self.objective, in_dims=(0, 0, 0, None))(self.parameters, self.keys, rows, step)
+            losses, parts, terms = vmap(self.objective, in_dims=(0, 0, 0, None))(self.parameters, self.keys, rows, step)
         else:
-            loss, single = self.objective(self.parameters, self.keys[0], (rows[0][0], rows[1][0]), step)
-            losses, terms = loss.unsqueeze(0), {name: value.unsqueeze(0) for name, value in single.items()}
+            loss, both, single = self.objective(self.parameters, self.keys[0], (rows[0][0], rows[1][0]), step)
+            losses, parts = loss.unsqueeze(0), (both[0].unsqueeze(0), both[1].unsqueeze(0))
+            terms = {name: value.unsqueeze(0) for name, value in single.items()}
         self.optimizer.zero_grad()
-        losses.sum().backward()  # seeds share no parameter, so each gets its own gradient
+        if measured:
+            terms |= self._backward_by_parts(parts)
+        else:
+            losses.sum().backward()  # seeds share no parameter, so each gets its own gradient
         self.optimizer.step()
         return losses.detach(), terms
+
+    def _backward_by_parts(self, parts: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """The gradient of the whole loss as that of one part and then of the other; and the length of each (stack,)."""
+        lengths = {}
+        parameters = list(self.parameters.values())
+        names = ("labelled_gradient", "unlabelled_gradient") if self.method.unlabelled else ("labelled_gradient",)
+        for name, part in zip(names, parts, strict=False):
+            length = torch.zeros(len(self.keys), device=self.device)
+            if part.requires_grad:
+                gradients = torch.autograd.grad(part.sum(), parameters, retain_graph=True, allow_unused=True)
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    if gradient is not None:
+                        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+                        length = length + gradient.square().reshape(len(self.keys), -1).sum(dim=1)
+            lengths[name] = length.sqrt()
+        return lengths
 
     def steps(self) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
         """Each step with its rows, from the first to the last."""
         total = self.scenario.steps
-        kinds = list(islice(self.method.order(self.sizes), total))
         bounds = self.points()
         for start, stop in zip([0, *bounds[:-1]], bounds, strict=True):
-            part = kinds[start:stop]
+            part = self.kinds[start:stop]
             labelled = self._rows(self.labelled, [k != "unlabelled" for k in part], "labelled")
             unlabelled = self._rows(self.unlabelled, [k != "labelled" for k in part], "unlabelled")
             for index, kind in enumerate(part, start):
@@ -186,6 +229,20 @@ class Training:
                     ),
                     (next(labelled), next(unlabelled)),
                 )
+
+    def measured(self) -> set[int]:
+        """Index of one step before each point of the learning curve: the last that has an unlabelled part, if one has."""
+        bounds = self.points()
+        parts = [range(start, stop) for start, stop in zip([0, *bounds[:-1]], bounds, strict=True)]
+        return {max([i for i in part if self.kinds[i] != "labelled"] or part) for part in parts}
+
+    def epochs(self) -> dict[str, float]:
+        """Passes over the labelled set and over the unlabelled pool so far; 0 over a pool that the method does not use."""
+        labelled = self._steps_done["labelled"] / self.sizes.labelled_steps
+        return {
+            "labelled_epochs": labelled,
+            "unlabelled_epochs": self._steps_done["unlabelled"] / self.sizes.unlabelled_steps,
+        }
 
     def points(self) -> list[int]:
         """Steps done at each point of the learning curve, the last at the end."""
@@ -263,15 +320,15 @@ def train(
     method: LossMethod,
     scenario: Scenario,
     problems: Sequence[Problem],
+    evaluations: Sequence[Evaluation],
     rngs: Sequence[Rng],
     device: torch.device,
     progress: Progress,
 ) -> list[Outcome]:
     """Train every seed and evaluate it at the points of its learning curve. Timing and memory are the caller's."""
     training = Training(method, scenario, problems, rngs, device)
-    evaluations = [Evaluation(p, rng.child("evaluation")) for p, rng in zip(problems, rngs, strict=True)]
     indices = torch.stack([e.indices + o for e, o in zip(evaluations, training.offsets, strict=True)]).to(device)
-    stack, points, done = len(problems), set(training.points()), 0
+    stack, points, measured, done = len(problems), set(training.points()), training.measured(), 0
     diverged: dict[int, str] = {}
     readings: list[dict[str, float | None]] = []
     train_s = eval_s = 0.0
@@ -280,7 +337,7 @@ def train(
         if scenario.schedule != "constant":
             for group in training.optimizer.param_groups:
                 group["lr"] = training.learning_rate(done)
-        loss, terms = training.advance(step, rows)
+        loss, terms = training.advance(step, rows, done in measured)
         training.sums.add(step.kind, terms, loss)
         done += 1
         if done not in points:
@@ -293,7 +350,7 @@ def train(
             if reading.diverged[i] or not bool(probabilities[i].isfinite().all()):
                 diverged.setdefault(i, f"the loss became NaN or infinite by step {done} of {scenario.steps}")
             if i not in diverged:
-                evaluation.add(done, probabilities[i], readings[i])
+                evaluation.add(done, probabilities[i], {**readings[i], **training.epochs()})
         progress(done, scenario.steps, _mean(readings))
         eval_s, clock = eval_s + time.perf_counter() - clock, time.perf_counter()
         if len(diverged) == stack:
@@ -315,9 +372,7 @@ def train(
             everyone = x.to(device).expand(stack, *x.shape)
             return training.predict(everyone)[i].cpu()
 
-        own = {
-            n: v for n, v in readings[i].items() if n not in ("labelled_loss", "unlabelled_loss", "unlabelled_weight")
-        }
+        own = {name: value for name, value in readings[i].items() if name not in TERMS}
         outcomes.append(
             Outcome(
                 "ok",
@@ -325,7 +380,7 @@ def train(
                 diagnostics=own,
                 curves=evaluation.curves,
                 timing=timing,
-                arrays=scenario.arrays(problem, predict),
+                arrays={**evaluation.arrays, **scenario.arrays(problem, predict)},
             )
         )
     return outcomes

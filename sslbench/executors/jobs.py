@@ -36,7 +36,7 @@ class Job:
     @property
     def name(self) -> str:
         first = self.cells[0].id
-        return first if len(self.cells) == 1 else f"{first} … seed{self.cells[-1].seed}"
+        return first if len(self.cells) == 1 else f"{first} … {self.cells[-1].id.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,12 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
     first = job.cells[0]
     try:
         outcomes = engine.run(
-            first.method, first.scenario, [c.rng for c in job.cells], torch.device(job.device), progress
+            first.method,
+            first.scenario,
+            [c.rng for c in job.cells],
+            torch.device(job.device),
+            progress,
+            [c.training_rng for c in job.cells],
         )
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -124,6 +129,7 @@ def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
             "name": cell.method_name,
             "base": cell.method_base,
             "params": params(cell.method),
+            "origins": dict(cell.origins),
             "code": cell.source.method,
         },
         scenario={
@@ -139,6 +145,7 @@ def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
             "code": f"{cell.source.common}{cell.source.scenario}",
         },
         seed=cell.seed,
+        training_seed=cell.training_seed,
         status=status,
         reason=reason,
     )

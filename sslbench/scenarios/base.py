@@ -68,6 +68,12 @@ class Scenario:
     points: Count = 20
     """Points of the learning curves, evenly spread over the steps, the last at the end."""
 
+    watched: Count = 250
+    """Unlabelled examples, at most, whose pseudo-labels are followed over training and judged. No method sees that."""
+    tsne: bool = False
+    """Place the labelled and the watched examples on a plane, so that the report can draw how pseudo-labels move. Takes seconds
+    a seed, of a thousand examples."""
+
     family: ClassVar[str]
     hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Of a method, by its name: hyperparameters that suit this scenario better than the method's defaults. A suite

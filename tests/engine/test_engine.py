@@ -151,7 +151,7 @@ def test_one_diverged_seed_leaves_the_others_of_its_stack_alone():
 def test_selected_is_by_validation_and_oracle_by_test():
     scenario = moons()
     problem = scenario.problem(rng_of(0))
-    evaluation = Evaluation(problem, rng_of(0))
+    evaluation = Evaluation(problem, 250, rng_of(0))
     y = problem.y[evaluation.indices]
     n_validation, n_test = len(problem.validation), len(problem.test)
 
