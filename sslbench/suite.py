@@ -11,7 +11,7 @@ radius = 2.0
 [method.vat.on.mnist5k-50]     # … and on one
 radius = 1.5
 [method.vat-small]             # a variant under a name of its own
-base = "vat"
+base = "vat"                    # a registered name, or another variant
 radius = 0.5
 [scenario.mnist5k-50]          # a scenario's parameters
 steps = 800
@@ -275,7 +275,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
             )
     scenarios = {name: _scenario(name, tables["scenario"]) for name in names["scenario"]}
     _check_everyone(tables["scenario"].get("*", {}), [s for _, s in scenarios.values()])
-    methods = {name: _method(name, tables["method"].get(name, {}), scenarios) for name in names["method"]}
+    methods = {name: _method(name, tables["method"], scenarios) for name in names["method"]}
     return Suite(
         name=top.name,
         description=top.description,
@@ -489,14 +489,14 @@ def _check_names(kind: str, names: Sequence[str], tables: Mapping[str, Params], 
         if "base" in table:
             if name in registry:
                 raise BadInput(f"[{kind}.{name}] has a base, but '{name}' is a registered {kind}: choose another name.")
-            registry.get(str(table["base"]))
+            _settled(name, tables, registry)
 
 
 def _check_unused(kind: str, names: Sequence[str], tables: Mapping[str, Params], registry: Registry[Any]) -> None:
     """A table that this run does not use may not hold an unknown key either."""
     for name, table in tables.items():
         if name not in names and name != "*":
-            known = [f.name for f in dataclasses.fields(_entry(registry, name, table).thing)]
+            known = [f.name for f in dataclasses.fields(_settled(name, tables, registry)[0].thing)]
             for key in table:
                 if key not in (*known, "base", "on"):
                     raise unknown(f"key of {kind} '{name}'", key, known)
@@ -509,27 +509,42 @@ def _check_everyone(table: Params, scenarios: Sequence[Scenario]) -> None:
             raise unknown('key of [scenario."*"]', key, known)
 
 
-def _entry(registry: Registry[T], name: str, table: Mapping[str, Any]) -> Entry[T]:
-    return registry.get(str(table.get("base", name)))
+def _settled(name: str, tables: Mapping[str, Params], registry: Registry[T]) -> tuple[Entry[T], Params]:
+    """What a name stands for: the registered thing that it is or is a variant of, and the values that the file gives it.
+
+    A variant's base may be another variant, whose values it then has where it gives none of its own.
+    """
+    line = [name]
+    while (base := tables.get(line[-1], {}).get("base")) is not None:
+        if base in line:
+            raise BadInput(f"The base of '{name}' leads back to '{base}': {' → '.join([*line, str(base)])}.")
+        line.append(str(base))
+        if "base" not in tables.get(str(base), {}):
+            break  # a registered name: what the file sets on that itself does not reach its variants
+    root = line[-1]
+    values: Params = dict(tables.get(root, {})) if len(line) == 1 else {}
+    for heir in reversed(line[:-1]):
+        own = tables[heir]
+        on = {**values.get("on", {}), **own["on"]} if isinstance(own.get("on"), dict) else values.get("on")
+        values = {**values, **own} | ({"on": on} if on is not None else {})
+    return registry.get(root), {k: v for k, v in values.items() if k != "base"}
 
 
 def _scenario(name: str, tables: Mapping[str, Params]) -> tuple[str, Scenario]:
-    table = tables.get(name, {})
-    entry = _entry(scenario, name, table)
+    entry, own = _settled(name, tables, scenario)
     fields = {f.name for f in dataclasses.fields(entry.thing)}
     everyone = {k: v for k, v in tables.get("*", {}).items() if k in fields}
-    own = {k: v for k, v in table.items() if k != "base"}
     values = {**entry.preset, **everyone, **own}
     return entry.name, _Form(entry.thing).validated(f"scenario '{name}'", values)
 
 
 def _method(
-    name: str, table: Mapping[str, Any], scenarios: Mapping[str, tuple[str, Scenario]]
+    name: str, tables: Mapping[str, Params], scenarios: Mapping[str, tuple[str, Scenario]]
 ) -> tuple[str, dict[str, Method]]:
-    entry = _entry(method, name, table)
+    entry, table = _settled(name, tables, method)
     if not issubclass(entry.thing, LossMethod | FitMethod):
         raise BadInput(f"{entry.thing.__name__} is neither a LossMethod nor a FitMethod: derive it from one of them.")
-    everywhere = {k: v for k, v in table.items() if k not in ("base", "on")}
+    everywhere = {k: v for k, v in table.items() if k != "on"}
     on = table.get("on", {})
     if not isinstance(on, dict) or not all(isinstance(v, dict) for v in on.values()):
         raise BadInput(f"[method.{name}] on holds tables: write [method.{name}.on.SCENARIO] and parameters below.")
@@ -554,7 +569,7 @@ def _origins(
     """By (method, scenario): where each of the method's parameters was set."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for name, (base, instances) in methods.items():
-        table = tables.get(name, {})
+        table = _settled(name, tables, method)[1]
         for scenario_name, instance in instances.items():
             assert dataclasses.is_dataclass(instance)
             suited = scenarios[scenario_name][1].hyperparameters.get(base, {})

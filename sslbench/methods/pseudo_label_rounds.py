@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,13 +20,16 @@ class PseudoLabelRounds(FitMethod):
     """Fit, label the next slice of the unlabelled pool, keep its confident rows, fit again.
 
     Each round labels the next `sample_rate` of the pool, without replacement, and adds the rows whose highest class
-    probability is above `keep_above` or below `keep_below` (the article's rule, odd as the second half of it is).
+    probability is above `keep_above` or below `keep_below` (the article's rule, odd as the second half of it is). With
+    `growth` above 1 the first rounds, when the labels are worst, label few, as the article suggests but does not try.
     """
 
     needs_estimator: ClassVar[bool] = True
 
     sample_rate: Positive = 0.04
-    """Share of the unlabelled pool that a round labels."""
+    """Share of the unlabelled pool that the first round labels."""
+    growth: Positive = 1.0
+    """Each round labels so many times as much as the one before."""
     rounds: Count = 25
     """Rounds; they end early when the pool is used up."""
     keep_above: Fraction = 0.6
@@ -37,10 +40,8 @@ class PseudoLabelRounds(FitMethod):
     def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
         x, y = task.x, task.y
         order = rng.permutation(len(task.u)).numpy()
-        size = max(1, round(self.sample_rate * len(order)))
-        slices = [order[start : start + size] for start in range(0, len(order), size)][: self.rounds]
         predict = fitted(task, x, y, rng)
-        for rows in slices:
+        for rows in self.slices(order):
             watch(predict)
             u = task.u[rows]
             confidence, pseudo = (a.numpy() for a in predict(torch.from_numpy(u)).max(dim=-1))
@@ -48,3 +49,13 @@ class PseudoLabelRounds(FitMethod):
             x, y = np.concatenate([x, u[kept]]), np.concatenate([y, pseudo[kept]])
             predict = fitted(task, x, y, rng)
         return predict
+
+    def slices(self, order: np.ndarray) -> Iterator[np.ndarray]:
+        """The parts of the pool that the rounds label, none of them empty."""
+        start, size = 0, self.sample_rate * len(order)
+        for _ in range(self.rounds):
+            stop = start + max(1, round(size))
+            if start >= len(order):
+                return
+            yield order[start:stop]
+            start, size = stop, size * self.growth
