@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 
-.PHONY: help setup bench test test-fast check format report ui clean
+.PHONY: help setup bench bench-article test test-fast check format report ui clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -19,6 +19,9 @@ $(VENV)/.done: pyproject.toml
 
 bench: setup  ## compare four methods on seven small scenarios: 84 cells, minutes on two cores
 	@$(BIN)/sslbench run benchmarks/quick.toml
+
+bench-article: setup  ## the article on pseudo-labelling, figure by figure, on full MNIST: hours on two cores
+	@$(BIN)/sslbench run benchmarks/article.toml --published baselines/published.toml
 
 test: setup  ## all tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -52,6 +52,10 @@ DataOption = Annotated[
     ),
 ]
 SuiteArgument = Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Suite file, such as benchmarks/quick.toml.")]
+PublishedOption = Annotated[
+    Path | None,
+    typer.Option(help="Published numbers to set ours beside in the report, such as baselines/published.toml."),
+]
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="Results folder of a run, such as results/local/quick.")
 ]
@@ -135,6 +139,7 @@ def run(
         str | None, typer.Option(help="MLflow store. Default: SQLite beside the results folder.")
     ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Log the cells to MLflow.")] = True,
+    published: PublishedOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long it would take.")] = False,
 ) -> None:
     """Run a suite: every method on every scenario at every seed that is not finished yet.
@@ -145,10 +150,13 @@ def run(
     from sslbench import runner
     from sslbench.executors import InlineExecutor, LocalExecutor
     from sslbench.records import Store
+    from sslbench.report.published import read_published
     from sslbench.suite import Overrides, read_suite
 
     _use_data(data_dir)
     plugins = _load_plugins(plugin)
+    if published is not None:
+        read_published(published)
     overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()))
     chosen = read_suite(suite, overrides)
     where = runner.resolve_device(device)
@@ -175,15 +183,15 @@ def run(
     else:  # nothing to watch, but earlier records may have to become the current ones again
         records = runner.run(plan, store, engine, where)
     interrupted = _consume(records, tracker)
-    _finish(store, plan, tracker, interrupted)
+    _finish(store, plan, tracker, interrupted, published)
 
 
 @app.command(epilog="Example: `sslbench report results/local/quick`")
-def report(folder: FolderArgument) -> None:
+def report(folder: FolderArgument, published: PublishedOption = None) -> None:
     """Make the tables (Markdown, CSV, LaTeX), the plots (PNG, SVG) and report.html from the records of a run."""
     from sslbench.report import write_report
 
-    _tell_report(write_report(folder))
+    _tell_report(write_report(folder, published=published))
 
 
 @app.command(epilog="Example: `sslbench compare results/local/quick vat supervised`")
@@ -276,7 +284,9 @@ def _consume(records: Generator[Record, None, None], tracker: Background | None)
     return False
 
 
-def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: bool) -> None:
+def _finish(
+    store: Store, plan: Plan, tracker: Background | None, interrupted: bool, published: Path | None = None
+) -> None:
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
@@ -286,7 +296,7 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, interrupted: b
     records = current(history)
     try:
         if records:
-            _tell_report(write_report(store.folder))
+            _tell_report(write_report(store.folder, published=published))
         if older := {r.id for r in history} - {r.id for r in records}:
             out.print(
                 f"{len(older)} older records of other settings or code are left out, such as {min(older)}.", **_PLAIN

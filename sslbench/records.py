@@ -38,7 +38,7 @@ class Record:
     """`name`, `base` (the registered method it is a variant of), `params`, `origins` (where each was set: default, scenario,
     suite or --set), and `code`, the digest of its source."""
     scenario: dict[str, Any]
-    """`name`, `family`, `params`, `series` (what scenarios share that differ in label count alone), `labels`, `class_names`,
+    """`name`, `family`, `params`, `series` (what scenarios are called that differ in label count alone), `labels`, `class_names`,
     `missing` (classes without labels), `suite_seed`, and `code`, the digest of its and the common source."""
     seed: int
     status: Status

@@ -11,8 +11,10 @@ import numpy as np
 from sslbench.errors import BadInput
 from sslbench.records import RECORDS_FILE, Record, Store, load_records
 from sslbench.report import canvas, grids, plots, render, words
+from sslbench.report.evidence import Evidence, weigh
 from sslbench.report.grids import Grid, comparison_grid
 from sslbench.report.page import Picture, page
+from sslbench.report.published import Published, published_grid, read_published
 from sslbench.report.tables import Comparison, compare, frame, long_table
 from sslbench.report.words import verdict
 
@@ -29,7 +31,7 @@ class Report:
     csv: Path
     latex: Path
     plots: tuple[Path, ...]
-    """A PNG and an SVG of every plot."""
+    """A PNG and an SVG of every plot, or a GIF of one that moves."""
     comparison: Comparison
     verdict: str
     """Who is ahead, in one sentence."""
@@ -40,16 +42,18 @@ class Report:
         return (self.html, self.markdown, self.csv, self.latex, *self.plots)
 
 
-def write_report(folder: Path, *, out: Path | None = None) -> Report:
+def write_report(folder: Path, *, out: Path | None = None, published: Path | None = None) -> Report:
     """Write the report of the records in `folder`; the same records give the same bytes.
 
     Args:
         folder: a results folder.
         out: where to write; `folder/report` by default, where the plots of an earlier report are removed first.
+        published: a file of published numbers to set ours beside, such as `baselines/published.toml`.
 
     Raises:
-        BadInput: the folder has no records, or the report cannot be written.
+        BadInput: the folder has no records, the published numbers cannot be read, or the report cannot be written.
     """
+    theirs = read_published(published) if published is not None else []
     folder = Path(folder)
     records = load_records(folder)
     if not records:
@@ -60,14 +64,16 @@ def write_report(folder: Path, *, out: Path | None = None) -> Report:
     own, out = out is None, Path(out or folder / "report")
     try:
         _prepare(out / "plots", empty=own)
-        return _write(records, Store(folder), out)
+        return _write(records, Store(folder), out, theirs)
     except OSError as error:
         raise BadInput(f"The report cannot be written to {out}: {error.strerror}. Give another with --out.") from error
 
 
-def _write(records: list[Record], store: Store, out: Path) -> Report:
+def _write(records: list[Record], store: Store, out: Path, theirs: list[Published]) -> Report:
     comparison, cells = compare(records), frame(records)
-    pictures, files = _plots(records, comparison, store, out / "plots")
+    evidence = weigh(comparison, cells)
+    pictures, files = _plots(records, comparison, evidence, store, out / "plots")
+    known = published_grid(theirs, comparison)
     report = Report(
         out,
         html=out / "report.html",
@@ -78,15 +84,15 @@ def _write(records: list[Record], store: Store, out: Path) -> Report:
         comparison=comparison,
         verdict=verdict(comparison),
     )
-    _text(report.markdown, _markdown(comparison, [grids.missing_grid(comparison, cells)]))
+    _text(report.markdown, _markdown(comparison, evidence, known, grids.missing_grid(comparison, cells)))
     _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
     _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
-    _text(report.html, page(records, cells, comparison, pictures))
+    _text(report.html, page(records, cells, comparison, evidence, known, pictures))
     return report
 
 
 def _plots(
-    records: list[Record], comparison: Comparison, store: Store, folder: Path
+    records: list[Record], comparison: Comparison, evidence: Evidence, store: Store, folder: Path
 ) -> tuple[list[Picture], list[Path]]:
     pictures, files = [], []
 
@@ -97,29 +103,37 @@ def _plots(
             return {}
 
     with canvas.style():
-        for plot in plots.draw(records, comparison, arrays):
+        for plot in plots.draw(records, comparison, evidence, arrays):
             width, height = (round(96 * inches) for inches in plot.figure.get_size_inches())
             pictures.append(Picture(plot, canvas.png(plot.figure), width, height))
             files += [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]
             files[-2].write_bytes(pictures[-1].png)
             files[-1].write_bytes(canvas.svg(plot.figure))
+            if plot.moving:
+                files.append(folder / f"{plot.name}.gif")
+                files[-1].write_bytes(plot.moving())
     return pictures, files
 
 
-def _markdown(comparison: Comparison, more: list[grids.Grid | None]) -> str:
+def _markdown(comparison: Comparison, evidence: Evidence, known: Grid | None, missing: Grid | None) -> str:
     """The tables and the sentences about them."""
     tables = [
-        grids.difference_grid(comparison),
+        known,
+        comparison_grid(comparison),
+        grids.difference_grid(comparison, evidence),
+        grids.saved_grid(comparison, evidence),
+        grids.harm_grid(comparison, evidence),
+        grids.ranking_grid(evidence),
+        grids.lottery_grid(evidence),
         grids.accuracies_grid(comparison),
-        *more,
+        missing,
         grids.failures_grid(comparison),
     ]
     parts = [
         "# Comparison\n",
         render.escape_markdown(verdict(comparison)) + "\n",
-        *(f"- {render.escape_markdown(text)}" for text in words.cautions(comparison)),
+        *(f"- {render.escape_markdown(text)}" for text in words.cautions(comparison, evidence)),
         "",
-        render.markdown(comparison_grid(comparison)),
         *(render.markdown(grid) for grid in tables if grid is not None),
     ]
     return "\n".join(parts)
@@ -129,7 +143,7 @@ def _prepare(folder: Path, *, empty: bool) -> None:
     """Make the folder. It is emptied only where it is ours: a folder the user names may hold other plots."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.iterdir()) if empty else []:
-        if old.suffix in (".png", ".svg"):
+        if old.suffix in (".png", ".svg", ".gif"):
             old.unlink()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from sslbench.report.palette import Look
 
@@ -39,6 +40,8 @@ class Plot:
     figure: Figure
     wide: bool = False
     """Too wide to stand beside another."""
+    moving: Callable[[], bytes] | None = None
+    """Draws it over training, as a GIF."""
 
 
 @contextmanager
@@ -68,6 +71,21 @@ def svg(drawn: Figure) -> bytes:
     return _save(drawn, format="svg", metadata={"Date": None})
 
 
+def gif(drawn: Figure, show: Callable[[int], None], frames: int, *, seconds: float = 0.12, hold: float = 2.0) -> bytes:
+    """An animation that runs for ever: `show(i)` draws frame i into the figure; the first and the last stay for `hold`."""
+    pictures = []
+    for frame in range(frames):
+        show(frame)
+        with Image.open(io.BytesIO(_save(drawn, format="png", dpi=80))) as picture:
+            pictures.append(picture.convert("RGB").quantize(colors=64, dither=Image.Dither.NONE))
+    durations = [round(1000 * (hold if i in (0, frames - 1) else seconds)) for i in range(frames)]
+    stream = io.BytesIO()
+    pictures[0].save(
+        stream, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
+    )
+    return stream.getvalue()
+
+
 def legend(drawn: Figure, looks: Mapping[str, Look], *, above: bool = False) -> None:
     """One legend of the methods below (or above) all the axes. The figure grows by it, so that no axes shrink."""
     longest = max(map(len, looks), default=0)
@@ -84,6 +102,11 @@ def legend(drawn: Figure, looks: Mapping[str, Look], *, above: bool = False) -> 
 def as_given(value: object) -> Any:
     """The value, past matplotlib's types, which know fewer line styles than matplotlib."""
     return value
+
+
+def slug(name: object) -> str:
+    """A file name of letters, digits, dots, dashes and underscores."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in str(name)) or "unnamed"
 
 
 def bare(axes: Axes) -> None:

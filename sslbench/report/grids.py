@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from sslbench.report.tables import Comparison, Entry, number, spread
+from sslbench.report.evidence import ALPHA, Evidence
+from sslbench.report.tables import Comparison, Entry, number, plural, spread
+from sslbench.stats import Interval
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,113 @@ def comparison_grid(comparison: Comparison, *, down: str | None = None, counts: 
     )
 
 
-def difference_grid(comparison: Comparison) -> Grid | None:
+def difference_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
     """Method less baseline on the same seeds, in percentage points; None without a baseline and another method."""
-    others = [m for m in comparison.methods if m != comparison.baseline]
-    if comparison.baseline is None or not others:
+    others = _others(comparison, evidence.comparisons)
+    if not others:
         return None
-    rows = [Row(s, tuple(_difference(comparison.entries[m, s]) for m in others)) for s in comparison.scenarios]
+    rows = [
+        Row(s, tuple(_difference(evidence, (m, s)) for m in others))
+        for s in _scenarios(comparison, evidence.comparisons)
+    ]
+    smallest = min(c.test.smallest for c in evidence.comparisons.values())
     return Grid(
-        f"Difference to {comparison.baseline} on the same seeds in percentage points of final accuracy: "
-        "mean (lowest to highest), seeds won–lost.",
+        f"Difference to {comparison.baseline} on the same seeds in percentage points of final accuracy: mean (95 % interval), "
+        "seeds won–lost, and the verdict where there is one.",
         "scenario",
         tuple(others),
+        tuple(rows),
+        notes=(
+            "Intervals: BCa bootstrap of the paired differences; of fewer than five seeds they are too narrow. Better and "
+            f"worse: the sign-flip test is significant at {ALPHA:g} after Holm's adjustment over the {len(evidence.comparisons)} "
+            f"comparisons of this table; the smallest p that any of them could reach before it is {smallest:.3g}.",
+        ),
+    )
+
+
+def harm_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
+    """How often and how far each method ends below the baseline on the same seed."""
+    others = _others(comparison, evidence.harms)
+    if not others:
+        return None
+    rows = [Row(s, tuple(_harm(evidence, (m, s)) for m in others)) for s in _scenarios(comparison, evidence.harms)]
+    return Grid(
+        f"Runs that end below {comparison.baseline} on the same seed: how many, and the worst shortfall in percentage points.",
+        "scenario",
+        tuple(others),
+        tuple(rows),
+    )
+
+
+def saved_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
+    """What each scenario's labels are worth to a method, in labels of the baseline."""
+    others = _others(comparison, evidence.saved)
+    if not others:
+        return None
+    rows = [
+        Row(s, (_labels(comparison, s), *(_worth(evidence, (m, s)) for m in others)))
+        for s in _scenarios(comparison, evidence.saved)
+    ]
+    return Grid(
+        f"Labels that {comparison.baseline} needs for the accuracy that each method reaches with those it has (95 % interval).",
+        "scenario",
+        ("labels", *others),
+        tuple(rows),
+        notes=(
+            f"By straight lines over log label count between the measured counts of {comparison.baseline}, made increasing "
+            "by isotonic regression; the interval resamples whole seeds.",
+        ),
+    )
+
+
+def ranking_grid(evidence: Evidence) -> Grid | None:
+    """Mean ranks over the scenarios and the chance to end above the baseline."""
+    ranking = evidence.ranking
+    if ranking is None:
+        return None
+    friedman = ranking.difference.friedman
+    order = sorted(range(len(ranking.methods)), key=lambda i: friedman.mean_ranks[i])
+    rows = [
+        Row(ranking.methods[i], (_shown(friedman.mean_ranks[i]), _improvement(evidence, ranking.methods[i])))
+        for i in order
+    ]
+    smallest = ranking.difference.pairwise.smallest
+    return Grid(
+        f"Mean rank over {plural(len(ranking.scenarios), 'scenario')} (1 is best), and the chance that a run ends above one of "
+        "the baseline (95 % interval), each scenario counted alike.",
+        "method",
+        ("mean rank", "chance to be above"),
+        tuple(rows),
+        notes=(
+            f"Friedman's test over {', '.join(ranking.scenarios)}: p = {friedman.p:.3g}. Pairs by Wilcoxon's signed ranks "
+            f"with Holm's adjustment; the smallest p that a pair can reach on so few scenarios is {smallest:.3g} before it.",
+        ),
+    )
+
+
+def lottery_grid(evidence: Evidence) -> Grid | None:
+    """How much of the spread is the choice of labelled points, how much the training seed."""
+    rows = [
+        Row(
+            scenario,
+            (
+                Shown(method),
+                _shown(math.sqrt(lottery.total)),
+                *(
+                    _shown(100 * share, 0)
+                    for share in (lottery.share_of_split, lottery.share_of_training, lottery.share_of_residual)
+                ),
+            ),
+        )
+        for (method, scenario), lottery in evidence.lotteries.items()
+    ]
+    if not rows:
+        return None
+    return Grid(
+        "What the spread of final accuracy comes from: standard deviation of a single run in percentage points, and shares "
+        "of its variance in %.",
+        "scenario",
+        ("method", "sd", "choice of labels", "training seed", "the two together"),
         tuple(rows),
     )
 
@@ -167,12 +265,49 @@ def _final(entry: Entry) -> Shown:
     return Shown(entry.text, entry.best, entry.footnotes, entry.mean if entry.n else None)
 
 
-def _difference(entry: Entry) -> Shown:
-    paired = entry.paired
-    if paired is None:
+def _others(comparison: Comparison, found: Mapping[tuple[str, str], object]) -> list[str]:
+    return [m for m in comparison.methods if any((m, s) in found for s in comparison.scenarios)]
+
+
+def _scenarios(comparison: Comparison, found: Mapping[tuple[str, str], object]) -> list[str]:
+    return [s for s in comparison.scenarios if any((m, s) in found for m in comparison.methods)]
+
+
+def _difference(evidence: Evidence, pair: tuple[str, str]) -> Shown:
+    if pair not in evidence.comparisons:
         return Shown("—")
-    range_ = f" ({number(paired.min, sign=True)} to {number(paired.max, sign=True)})" if paired.n > 1 else ""
-    return Shown(f"{number(paired.mean, sign=True)}{range_}, {paired.wins}–{paired.losses}", value=paired.mean)
+    c, verdict = evidence.comparisons[pair], evidence.decisions[pair].verdict
+    interval = "" if math.isinf(c.interval.high) else f" ({_between(c.interval, sign=True)})"
+    text = f"{number(c.mean, sign=True)}{interval}, {c.wins}–{c.losses}"
+    decided = verdict != "undecided"
+    return Shown(f"{text}, {verdict}" if decided else text, best=verdict == "better", value=c.mean)
+
+
+def _harm(evidence: Evidence, pair: tuple[str, str]) -> Shown:
+    if pair not in evidence.harms:
+        return Shown("—")
+    harm = evidence.harms[pair]
+    count = round(harm.share * harm.pairs)
+    worst = f", {number(harm.worst)}" if count else ""
+    return Shown(f"{count} of {harm.pairs}{worst}", value=harm.share)
+
+
+def _worth(evidence: Evidence, pair: tuple[str, str]) -> Shown:
+    saved = evidence.saved.get(pair)
+    if saved is None:
+        return Shown("—")
+    return Shown(saved.worth_in_words, value=min(saved.worth, 10 * saved.measured[1]))
+
+
+def _improvement(evidence: Evidence, method: str) -> Shown:
+    found = evidence.improvements.get(method)
+    if found is None:
+        return Shown("—")
+    return Shown(f"{number(found.probability)} ({_between(found.interval)})", value=found.probability)
+
+
+def _between(interval: Interval, *, sign: bool = False) -> str:
+    return f"{number(interval.low, sign=sign)} to {number(interval.high, sign=sign)}"
 
 
 def _shown(value: float, decimals: int = 2, *, sign: bool = False) -> Shown:

@@ -12,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sslbench.records import Record
 from sslbench.report import grids, settings, words
 from sslbench.report.canvas import Plot
+from sslbench.report.evidence import Evidence
+from sslbench.report.grids import Grid
 from sslbench.report.tables import Comparison
 
 GLOSSARY = (
@@ -38,11 +40,19 @@ GLOSSARY = (
         "Spread over the seeds (with n − 1 in the denominator), not the uncertainty of the mean.",
     ),
     ("won–lost", "Seeds on which the method is above and below the supervised baseline; equal counts for neither."),
+    (
+        "better, worse",
+        "Said only where the exact sign-flip test is significant after Holm's adjustment over the whole table and the interval "
+        "of the mean difference excludes zero. Everything else is undecided, which is not the same as equal.",
+    ),
     ("α(t)", "Weight of the unlabelled term of the loss at step t."),
     ("NLL, ECE", "Mean negative log-likelihood in nats and expected calibration error, on the test set at the end."),
     ("diverged", "The loss stopped being finite. The cell counts as finished and has no accuracy."),
     ("skipped", "The method cannot be run on the scenario, for the reason given."),
 )  # fmt: skip
+
+SECTIONS = ("ranks", "labels", "curves", "pseudo-labels", "boundaries", "cost", "classes")
+"""Parts of the page that plots belong to."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +69,28 @@ class Picture:
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
-def page(records: Sequence[Record], cells: pd.DataFrame, comparison: Comparison, pictures: Sequence[Picture]) -> str:
+def page(
+    records: Sequence[Record],
+    cells: pd.DataFrame,
+    comparison: Comparison,
+    evidence: Evidence,
+    published: Grid | None,
+    pictures: Sequence[Picture],
+) -> str:
     """The whole page as HTML. It holds its styles, its script and its images and loads nothing."""
     template = _environment().get_template("report.html.j2")
     return template.render(
         verdict=words.verdict(comparison),
-        cautions=words.cautions(comparison),
+        cautions=words.cautions(comparison, evidence),
+        published=published,
         comparison=grids.comparison_grid(comparison),
-        differences=grids.difference_grid(comparison),
+        differences=grids.difference_grid(comparison, evidence),
+        ranking=grids.ranking_grid(evidence),
+        saved=grids.saved_grid(comparison, evidence),
+        harm=grids.harm_grid(comparison, evidence),
+        lottery=grids.lottery_grid(evidence),
+        tuning=settings.tuning_lines(records),
+        gradients=settings.gradients_grid(records),
         missing=grids.missing_grid(comparison, cells),
         failures=grids.failures_grid(comparison),
         scenarios=[(s, grids.scenario_grid(comparison, cells, s)) for s in comparison.scenarios],
@@ -82,7 +106,7 @@ def page(records: Sequence[Record], cells: pd.DataFrame, comparison: Comparison,
 
 
 def _sections(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
-    sections: dict[str, list[Picture]] = {name: [] for name in ("labels", "curves", "boundaries", "cost", "classes")}
+    sections: dict[str, list[Picture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
         sections[picture.plot.section].append(picture)
     return sections

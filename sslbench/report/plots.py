@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from sslbench.records import Record
-from sslbench.report.canvas import Plot, as_given, bare, figure, legend
+from sslbench.report import pseudo_label_plots
+from sslbench.report.canvas import Plot, as_given, bare, figure, legend, slug
+from sslbench.report.evidence import Evidence, Ranking
 from sslbench.report.palette import Look, looks
 from sslbench.report.tables import Comparison, frame
 
@@ -27,21 +29,71 @@ _BOUNDARY = LinearSegmentedColormap.from_list("boundary", ["#f3b98a", "#ffffff",
 NARROW = (5.4, 3.9)
 """Inches of a plot that a telephone still shows legibly."""
 
-Arrays = Callable[[Record], Mapping[str, np.ndarray]]
+Arrays = pseudo_label_plots.Arrays
 """Gives the arrays of a record, as `Store.arrays` does."""
 
 
-def draw(records: Sequence[Record], comparison: Comparison, arrays: Arrays) -> Iterator[Plot]:
+def draw(records: Sequence[Record], comparison: Comparison, evidence: Evidence, arrays: Arrays) -> Iterator[Plot]:
     """All plots that apply, one at a time so that few are in memory. Call inside `canvas.style()`."""
     cells = frame(records)
     found = looks(comparison.methods)
     style = {method: found[method] for method in comparison.methods}
     done = [r for r in records if r.status == "ok"]
+    if evidence.ranking is not None:
+        yield _ranks_plot(evidence.ranking, style)
     yield from _labels_plots(cells, comparison, style)
     yield from _curve_plots(done, style)
+    yield from pseudo_label_plots.draw(done, arrays)
     yield from _boundary_plots(done, arrays)
     yield from _cost_plots(cells, style)
     yield from _class_plots(done)
+
+
+# Ranks over the scenarios
+
+
+def ranks_figure(ranking: Ranking, style: Mapping[str, Look]) -> Figure:
+    """Critical-difference diagram (Demšar 2006): mean ranks on a line, a bar under methods that cannot be told apart."""
+    ranks, groups = ranking.difference.friedman.mean_ranks, ranking.difference.groups
+    count = len(ranking.methods)
+    drawn = figure(5.4, 0.9 + 0.3 * count + 0.18 * len(groups))
+    axes = drawn.subplots()
+    order = sorted(range(count), key=lambda i: ranks[i])
+    for height, group in enumerate(groups):
+        ends = [ranks[i] for i in group]
+        axes.plot(
+            [min(ends) - 0.03, max(ends) + 0.03],
+            [-0.35 * (height + 1)] * 2,
+            color="#333333",
+            lw=4,
+            solid_capstyle="round",
+        )
+    top = 0.35 * len(groups)
+    paper = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+    for place, i in enumerate(order):
+        look, y = style[ranking.methods[i]], -top - 0.55 * (place + 1)
+        axes.plot([ranks[i], ranks[i]], [0, y], color=look.colour, lw=1, zorder=1)
+        axes.plot(ranks[i], 0, look.marker, color=look.colour, ms=8, clip_on=False)
+        axes.text(ranks[i] + 0.04, y, f"{ranking.methods[i]}  {ranks[i]:.2f}", va="center", fontsize=9.5, bbox=paper)
+    axes.set(xlim=(1, count + 0.6), ylim=(-top - 0.55 * count - 0.3, 0), yticks=[], xticks=range(1, count + 1))
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("mean rank (1 is best)")
+    axes.grid(False)
+    for side in ("left", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    return drawn
+
+
+def _ranks_plot(ranking: Ranking, style: Mapping[str, Look]) -> Plot:
+    return Plot(
+        "ranks",
+        "ranks",
+        f"Mean ranks over {len(ranking.scenarios)} scenarios",
+        "Critical-difference diagram. A black bar joins methods that these scenarios cannot tell apart.",
+        "The mean rank of each method on a line. The table of ranks holds the same numbers.",
+        ranks_figure(ranking, style),
+    )
 
 
 # Accuracy over the number of labels
@@ -154,6 +206,7 @@ PANELS = (
     ("test_accuracy", "test accuracy (%)", 100.0, 2.4),
     ("unlabelled_weight", "α(t), share of\nits highest", None, 1.0),
     ("unlabelled_loss", "unlabelled loss\n(before α)", 1.0, 1.2),
+    ("unlabelled_gradient", "its gradient\n(with α)", 1.0, 1.0),
     ("pseudo_label_accuracy", "pseudo-label\naccuracy (%)", 100.0, 1.2),
 )
 """Curve, its axis, what it is multiplied by (None: divided by its own highest value), and height of its panel."""
@@ -445,8 +498,3 @@ def _confusion(axes: Axes, records: Sequence[Record]) -> None:
     axes.set_xticks(range(len(names)), names, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.grid(False)
-
-
-def slug(name: object) -> str:
-    """A file name of letters, digits, dots, dashes and underscores."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in str(name)) or "unnamed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,66 @@ def methods_grid(records: Sequence[Record]) -> Grid:
     rows = []
     for name in dict.fromkeys(r.method["name"] for r in records):
         own = [r for r in records if r.method["name"] == name]
-        rows.append(Row(name, (Shown(str(own[0].method.get("base", name))), Shown(_hyperparameters(own)))))
-    return Grid("Hyperparameters of the methods.", "method", ("variant of", "hyperparameters"), tuple(rows))
+        cells = Shown(str(own[0].method.get("base", name))), Shown(_hyperparameters(own)), Shown(_origins(own))
+        rows.append(Row(name, cells))
+    return Grid(
+        "Hyperparameters of the methods, and where each was set: the method's default, a recommendation of the scenario, the "
+        "suite file, or --set.",
+        "method",
+        ("variant of", "hyperparameters", "set by"),
+        tuple(rows),
+    )
+
+
+def tuning_lines(records: Sequence[Record]) -> list[str]:
+    """How the hyperparameters were found: what `sslbench tune` wrote of itself, or that nobody tuned them here."""
+    found = dict.fromkeys(
+        "; ".join(f"{name} {text}" for name, text in flat(tuning).items())
+        for r in records
+        if (tuning := r.provenance.get("tuning"))
+    )
+    if found:
+        return [f"Found by sslbench tune: {line}." for line in found]
+    return [
+        "This suite file was not written by sslbench tune. The defaults of sslbench's own methods and scenarios were set by "
+        "hand, partly by looking at test accuracy at other seeds than these; what a suite sets is its author's choice."
+    ]
+
+
+def gradients_grid(records: Sequence[Record]) -> Grid | None:
+    """Whether the unlabelled data take part: the gradient of the weighted unlabelled term, where methods have one."""
+    lengths: dict[tuple[str, str], list[float]] = {}
+    for r in records:
+        curve = [v for v in r.curves.get("unlabelled_gradient") or [] if v is not None]
+        if curve:
+            lengths.setdefault((r.scenario["name"], r.method["name"]), []).extend(curve)
+    if not lengths:
+        return None
+    methods = list(dict.fromkeys(m for _, m in lengths))
+    rows = [
+        Row(s, tuple(_gradient(lengths.get((s, m))) for m in methods)) for s in dict.fromkeys(s for s, _ in lengths)
+    ]
+    return Grid(
+        "Length of the gradient of the weighted unlabelled term in the course of training: median (highest), over all "
+        "measured steps and seeds. Dead: zero at each of them, so the method trained as supervised does.",
+        "scenario",
+        tuple(methods),
+        tuple(rows),
+    )
+
+
+def _gradient(lengths: Sequence[float] | None) -> Shown:
+    if not lengths:
+        return Shown("—")
+    if max(lengths) == 0:
+        return Shown("dead", value=0.0)
+    middle = statistics.median(lengths)
+    return Shown(f"{middle:.2g} ({max(lengths):.2g})", value=middle)
+
+
+def _origins(records: Sequence[Record]) -> str:
+    by_scenario = {r.scenario["name"]: flat(r.method.get("origins") or {}) for r in records}
+    return "; ".join(_hyperparameter(name, by_scenario) for name in _names(by_scenario.values())) or "—"
 
 
 def shared_settings(records: Sequence[Record]) -> dict[str, str]:

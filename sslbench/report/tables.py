@@ -65,7 +65,8 @@ class Entry:
     method: str
     scenario: str
     accuracies: Mapping[int, float]
-    """Final accuracy in percent by seed, of the seeds that have a result."""
+    """Final accuracy in percent by seed, of the seeds that have a result; where a split was trained on several times, the
+    mean of these: the split is what is repeated independently."""
     selected: float
     """Mean accuracy in percent at the checkpoint the validation set picked; NaN where there was none."""
     oracle: float
@@ -269,6 +270,7 @@ _COLUMNS = {
     "series": lambda r: r.scenario.get("series") or r.scenario["name"],
     "labels": lambda r: r.scenario.get("labels"),
     "seed": lambda r: r.seed,
+    "training_seed": lambda r: r.training_seed,
     "status": lambda r: r.status,
     "reason": lambda r: r.reason,
     "final": lambda r: _accuracy(r, "final"),
@@ -310,27 +312,43 @@ def _entry(
     reference: list[Record],
     footnotes: _Footnotes,
 ) -> Entry:
-    done = {r.seed: r for r in cells if r.status == "ok" and not math.isnan(_accuracy(r, "final"))}
+    done = [r for r in cells if _has_result(r)]
+    differences = paired_differences(done, reference) if reference is not cells else {}
     entry = Entry(
         method,
         scenario,
-        accuracies={seed: _accuracy(done[seed], "final") for seed in sorted(done)},
-        selected=_mean(_accuracy(r, "selected") for r in done.values()),
-        oracle=_mean(_accuracy(r, "oracle") for r in done.values()),
-        lost_seeds=_lost_seeds([r for r in cells if r.seed not in done], set(seeds) - {r.seed for r in cells}),
-        paired=_paired(done, reference) if reference is not cells else None,
+        accuracies=_means_by_seed((r.seed, _accuracy(r, "final")) for r in done),
+        selected=_mean(_means_by_seed((r.seed, _accuracy(r, "selected")) for r in done).values()),
+        oracle=_mean(_means_by_seed((r.seed, _accuracy(r, "oracle")) for r in done).values()),
+        lost_seeds=_lost_seeds(cells, seeds),
+        paired=Paired(differences) if differences else None,
     )
     return replace(entry, footnotes=tuple(footnotes.letter(text) for text in entry.reasons))
 
 
-def _lost_seeds(broken: list[Record], absent: set[int]) -> dict[tuple[str, str], tuple[int, ...]]:
-    found: dict[tuple[str, str], list[int]] = {}
-    for record in broken:
-        # A record called ok that has no accuracy is a failure too.
-        what = "failed" if record.status == "ok" else record.status
-        found.setdefault((what, record.reason or "no reason was recorded"), []).append(record.seed)
-    if absent:
-        found[NOT_RUN, "the results folder holds no record of it"] = list(absent)
+def _has_result(record: Record) -> bool:
+    return record.status == "ok" and not math.isnan(_accuracy(record, "final"))
+
+
+def _means_by_seed(values: Iterable[tuple[int, float]]) -> dict[int, float]:
+    """The mean of each seed's values, in the order of the seeds."""
+    found: dict[int, list[float]] = {}
+    for seed, value in values:
+        found.setdefault(seed, []).append(value)
+    return {seed: _mean(found[seed]) for seed in sorted(found)}
+
+
+def _lost_seeds(cells: list[Record], seeds: tuple[int, ...]) -> dict[tuple[str, str], tuple[int, ...]]:
+    """The seeds without any result. A pair without a single record is not a loss: not every suite crosses everything."""
+    done = {r.seed for r in cells if _has_result(r)}
+    found: dict[tuple[str, str], dict[int, None]] = {}
+    for record in cells:
+        if record.seed not in done:
+            # A record called ok that has no accuracy is a failure too.
+            what = "failed" if record.status == "ok" else record.status
+            found.setdefault((what, record.reason or "no reason was recorded"), {})[record.seed] = None
+    if cells and (absent := set(seeds) - {r.seed for r in cells}):
+        found[NOT_RUN, "the results folder holds no record of it"] = dict.fromkeys(absent)
     return {key: tuple(sorted(at)) for key, at in found.items()}
 
 
@@ -338,15 +356,18 @@ def _first_of(reasons: list[str]) -> str:
     return reasons[0] + (f" (and {plural(len(reasons) - 1, 'other reason')})" if len(reasons) > 1 else "")
 
 
-def _paired(done: Mapping[int, Record], reference: list[Record]) -> Paired | None:
-    """Only seeds at which both saw the same split are pairs."""
-    differences = {
-        r.seed: _accuracy(done[r.seed], "final") - _accuracy(r, "final")
-        for r in sorted(reference, key=lambda r: r.seed)
-        if r.status == "ok" and r.seed in done and _same_split(r, done[r.seed])
-    }
-    differences = {seed: d for seed, d in differences.items() if not math.isnan(d)}
-    return Paired(differences) if differences else None
+def paired_differences(cells: Iterable[Record], reference: Iterable[Record]) -> dict[int, float]:
+    """One less the other by seed in percentage points of final accuracy, where both saw the same split.
+
+    Repetitions on one split, by training seeds of their own, are paired and then averaged.
+    """
+    others = {(r.seed, r.training_seed): r for r in reference if _has_result(r)}
+    pairs = [(r, others.get((r.seed, r.training_seed))) for r in cells if _has_result(r)]
+    return _means_by_seed(
+        (r.seed, _accuracy(r, "final") - _accuracy(other, "final"))
+        for r, other in pairs
+        if other is not None and _same_split(r, other)
+    )
 
 
 def _same_split(one: Record, other: Record) -> bool:
@@ -366,6 +387,10 @@ def _notes(records: Sequence[Record], entries: list[Entry], seeds: Mapping[str, 
     notes = []
     if any(len(s) == 1 for s in seeds.values()):
         notes.append("One seed has no standard deviation, and a difference on one seed may be chance.")
+    if any(not e.n and not e.lost_seeds for e in entries):
+        notes.append(
+            "— stands where the results hold no cell: the suite does not cross the two, or has not come to it yet."
+        )
     if any(e.n and e.n < e.seeds for e in entries):
         notes.append("A mean over fewer seeds than its scenario has is shown and never marked as the best.")
     for scenario, at in unpaired(records).items():

@@ -14,7 +14,7 @@ from sslbench.records import Record
 from sslbench.report.canvas import figure
 from sslbench.report.grids import Grid, Row, Shown
 from sslbench.report.palette import looks
-from sslbench.report.tables import number, plural
+from sslbench.report.tables import number, paired_differences, plural
 from sslbench.report.words import listed
 from sslbench.stats import Decision, PairedComparison, compare_paired, decide
 
@@ -138,13 +138,5 @@ def _settings(params: Mapping[str, Any]) -> str:
 
 
 def _pairs(records: Sequence[Record], scenario: str, a: str, b: str) -> dict[int, float]:
-    """a - b in percentage points by seed, where both have a result on the same split."""
-    done: dict[str, dict[int, Record]] = {a: {}, b: {}}
-    for r in records:
-        if r.scenario["name"] == scenario and r.method["name"] in done and r.status == "ok":
-            done[r.method["name"]][r.seed] = r
-    return {
-        seed: 100 * (one.metrics["accuracy"]["final"] - other.metrics["accuracy"]["final"])
-        for seed, one in sorted(done[a].items())
-        if (other := done[b].get(seed)) and one.provenance.get("split_sha256") == other.provenance.get("split_sha256")
-    }
+    here = [r for r in records if r.scenario["name"] == scenario]
+    return paired_differences(*([r for r in here if r.method["name"] == name] for name in (a, b)))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sslbench.report.tables import Comparison, Entry, plural
-
-ALPHA = 0.05
+from sslbench.report.evidence import ALPHA, Evidence
+from sslbench.report.tables import Comparison, Entry, number, plural
 
 
 def verdict(comparison: Comparison) -> str:
@@ -27,9 +26,9 @@ def verdict(comparison: Comparison) -> str:
     return f"{_ahead(leaders, top, len(judged), _shared(judged))} ({_seeds(comparison)})."
 
 
-def cautions(comparison: Comparison) -> list[str]:
+def cautions(comparison: Comparison, evidence: Evidence) -> list[str]:
     """What keeps the verdict modest: how each stands against the baseline, and how little few seeds can show."""
-    return [*_against_baseline(comparison), *_power(comparison)]
+    return [*_against_baseline(comparison, evidence), *_power(comparison)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -55,29 +54,30 @@ def _seeds(comparison: Comparison) -> str:
     return f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _against_baseline(comparison: Comparison) -> list[str]:
-    return [_record_of(comparison, m) for m in comparison.methods if any(e.paired for e in _of(comparison, m))]
+def _against_baseline(comparison: Comparison, evidence: Evidence) -> list[str]:
+    return [_record_of(comparison, evidence, m) for m in evidence.improvements]
 
 
-def _record_of(comparison: Comparison, method: str) -> str:
-    """How a method stands against the baseline, and where it does harm."""
-    compared = [(e, e.paired) for e in _of(comparison, method) if e.paired]
-    ahead = sum(p.mean > 0 for _, p in compared)
-    text = f"{method}: mean above {comparison.baseline} on {ahead} of {plural(len(compared), 'scenario')}"
-    if all(len(seeds) == 1 for seeds in comparison.seeds.values()):
-        return text + "."
-    always = sum(p.wins == e.seeds for e, p in compared)
-    harmed = [e.scenario for e, p in compared if p.losses == e.seeds]
-    return f"{text}; above it on every seed on {always}, below it on every seed on {_which(harmed)}."
+def _record_of(comparison: Comparison, evidence: Evidence, method: str) -> str:
+    """How a method stands against the baseline, what would settle it, and how often it does harm."""
+    found = evidence.verdicts(method)
+    parts = [
+        f"{method} against {comparison.baseline}: better on {_which(found['better'])}, worse on {_which(found['worse'])}, "
+        f"undecided on {len(found['undecided'])} of {plural(sum(map(len, found.values())), 'scenario')}"
+    ]
+    if nearest := evidence.nearest(method):
+        scenario, decision = nearest
+        parts.append(f"{decision.needed} would settle {scenario}, if its difference is what it seems")
+    harms = [h for (m, _), h in evidence.harms.items() if m == method]
+    pairs, harmed = sum(h.pairs for h in harms), sum(round(h.share * h.pairs) for h in harms)
+    worst = max(h.worst for h in harms)
+    lost = f"{harmed} of {pairs} runs end below it" + (f", by up to {number(worst)} points" if harmed else "")
+    return "; ".join([*parts, lost]) + "."
 
 
 def _which(scenarios: list[str]) -> str:
     """ "none", the names of a few, or the number of many."""
     return "none" if not scenarios else listed(scenarios) if len(scenarios) < 4 else str(len(scenarios))
-
-
-def _of(comparison: Comparison, method: str) -> list[Entry]:
-    return [comparison.entries[method, s] for s in comparison.scenarios]
 
 
 def _power(comparison: Comparison) -> list[str]:

@@ -115,11 +115,6 @@ class Scenario:
         del problem, predict
         return {}
 
-    @property
-    def series(self) -> str:
-        """What scenarios share that differ in their label count alone."""
-        return self.family
-
     # What follows from it -------------------------------------------------------------------------------------------
 
     def split(self, dataset: Dataset, rng: Rng) -> Split:

@@ -56,10 +56,6 @@ class LabelCount(Scenario):
     shift: Annotated[int, Ge(0), Le(14)] = 2
     """The weak view moves an image by up to so many pixels in each direction; 0 leaves it as it is."""
 
-    @property
-    def series(self) -> str:
-        return self.data
-
     def dataset(self, rng: Rng) -> Dataset:
         del rng
         return load(self.data)

@@ -24,9 +24,6 @@ from sslbench.scenarios.base import Problem, Scenario, scenario
 from sslbench.views import View, noise
 
 
-_CALLED = {"linear": "logistic regression", "sgd": "SGDClassifier", "boosted-trees": "boosted trees"}
-
-
 @scenario("mnist5k-1000-logreg", data="mnist5k", labels=1000)
 @scenario("mnist-1000-logreg", data="mnist", labels=1000)
 @scenario("mnist5k-1000-sgd", data="mnist5k", labels=1000, model="sgd")
@@ -61,10 +58,6 @@ class LogisticRegression(Scenario):
     view_noise: NonNegative = 0.01
     """The weak view adds normal noise of this standard deviation to each feature."""
     lr: Positive = 0.03
-
-    @property
-    def series(self) -> str:
-        return f"{self.data} {_CALLED[self.model]}"
 
     def dataset(self, rng: Rng) -> Dataset:
         del rng

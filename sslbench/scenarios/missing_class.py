@@ -20,9 +20,5 @@ class MissingClass(LabelCount):
     missing: tuple[int, ...] = (7,)
     """Classes, from 0, whose labels are taken away."""
 
-    @property
-    def series(self) -> str:
-        return f"{self.data} without {', '.join(map(str, self.missing))}"
-
     def missing_classes(self) -> tuple[int, ...]:
         return self.missing

@@ -44,10 +44,18 @@ class LabelsSaved:
 
     def __str__(self) -> str:
         low, high = self.interval.low, self.interval.high
-        worth = f"{self.labels} labels are worth {self._in_words(self.worth)} labels"
         if low == 0 and math.isinf(high):
-            return f"{worth} (no interval: {self.interval.note or 'both ends are out of range'})"
-        if low == high == self.worth and self.where != "within range":
+            why = f" (no interval: {self.interval.note or 'both ends are out of range'})"
+            return f"{self.labels} labels are worth {self._in_words(self.worth)} labels{why}"
+        count, _, interval = self.worth_in_words.partition(" (")
+        return f"{self.labels} labels are worth {count} labels" + (f" ({interval}" if interval else "")
+
+    @property
+    def worth_in_words(self) -> str:
+        """`worth` with its interval, at two digits: "310 (240 to 420)"."""
+        low, high = self.interval.low, self.interval.high
+        worth = self._in_words(self.worth)
+        if (low == 0 and math.isinf(high)) or (low == high == self.worth and self.where != "within range"):
             return worth
         return f"{worth} ({self._in_words(low)} to {self._in_words(high)})"
 

@@ -12,8 +12,9 @@ import pytest
 
 from sslbench.records import Record
 from sslbench.report import canvas, plots
+from sslbench.report.evidence import weigh
 from sslbench.report.palette import FURTHER, KNOWN, looks
-from sslbench.report.tables import compare
+from sslbench.report.tables import compare, frame
 from tests.report.factory import lost, record, whole
 
 
@@ -21,7 +22,9 @@ def drawn(cells: list[tuple[Record, dict[str, Any]]]) -> dict[str, canvas.Plot]:
     records = [made for made, _ in cells]
     arrays = {made.key: stored for made, stored in cells}
     with canvas.style():
-        return {p.name: p for p in plots.draw(records, compare(records), lambda r: arrays[r.key])}
+        comparison = compare(records)
+        evidence = weigh(comparison, frame(records))
+        return {p.name: p for p in plots.draw(records, comparison, evidence, lambda r: arrays[r.key])}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,7 @@ def gallery() -> dict[str, canvas.Plot]:
 def test_every_plot_that_applies_is_drawn(gallery: dict[str, canvas.Plot]) -> None:
     curves = ["mnist5k-10", "mnist5k-20", "mnist5k-50", "mnist5k-1000", "mnist5k-1000-no7", "two-moons-6"]
     assert list(gallery) == [
+        "ranks",
         "labels-mnist5k",
         "gain-mnist5k",
         *(f"curves-{name}" for name in curves),

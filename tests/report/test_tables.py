@@ -9,7 +9,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from sslbench.records import Record
 from sslbench.report import grids, render, words
+from sslbench.report.evidence import weigh
 from sslbench.report.tables import compare, frame, long_table, number
 from tests.report.factory import lost, record, whole
 
@@ -89,11 +91,30 @@ def test_skipped_is_a_dash_with_its_reason() -> None:
     assert comparison.footnotes["a"] == "skipped: needs a network"
 
 
-def test_a_pair_without_any_record_is_shown_as_not_run() -> None:
+def test_a_pair_without_any_record_is_a_dash_that_a_note_explains() -> None:
     comparison = compare([record("supervised"), record("vat", "two-moons-6")])
     entry = comparison.entries["vat", "mnist5k-50"]
-    assert entry.text == "—"
-    assert comparison.footnotes[entry.footnotes[0]].startswith("not run")
+    assert (entry.text, entry.footnotes) == ("—", ())
+    assert any("does not cross" in note for note in comparison.notes)
+    assert grids.failures_grid(comparison) is None
+
+
+def test_repetitions_on_one_split_count_once() -> None:
+    accuracies = {
+        ("supervised", 0): (0.7, 0.8),
+        ("vat", 0): (0.8, 0.9),
+        ("supervised", 1): (0.6, 0.6),
+        ("vat", 1): (0.5, 0.9),
+    }
+    records = [
+        record(method, seed=seed, accuracy=accuracy, training_seed=t)
+        for (method, seed), runs in accuracies.items()
+        for t, accuracy in enumerate(runs)
+    ]
+    entry = compare(records).entries["vat", "mnist5k-50"]
+    assert entry.accuracies == pytest.approx({0: 85.0, 1: 70.0})
+    assert entry.paired is not None
+    assert entry.paired.differences == pytest.approx({0: 10.0, 1: 10.0})
 
 
 def test_ten_reasons_of_one_pair_are_one_footnote_and_ten_rows() -> None:
@@ -223,26 +244,40 @@ def test_numbers_have_a_true_minus_and_no_signed_zero(value: float, sign: bool, 
     assert number(value, sign=sign) == text
 
 
+def cautions(records: list[Record]) -> list[str]:
+    comparison = compare(records)
+    return words.cautions(comparison, weigh(comparison, frame(records)))
+
+
 def test_verdict_counts_scenarios_and_names_the_seeds() -> None:
     records = [
         r for s in ("mnist5k-10", "mnist5k-20") for r in (*three("supervised", s, 0.5, 0.6), *three("vat", s, 0.7, 0.8))
     ]
     comparison = compare(records)
     assert words.verdict(comparison) == "vat has the highest mean accuracy on 2 of 2 scenarios (2 seeds each)."
-    assert words.cautions(comparison)[0] == (
-        "vat: mean above supervised on 2 of 2 scenarios; above it on every seed on 2, below it on every seed on none."
+    assert cautions(records)[0].startswith(
+        "vat against supervised: better on none, worse on none, undecided on 2 of 2 scenarios; "
     )
+    assert cautions(records)[0].endswith("0 of 4 runs end below it.")
 
 
 def test_harm_is_named() -> None:
-    comparison = compare([*three("supervised", "mnist5k-10", 0.5, 0.6), *three("vat", "mnist5k-10", 0.4, 0.5)])
-    assert "below it on every seed on mnist5k-10." in words.cautions(comparison)[0]
+    records = [*three("supervised", "mnist5k-10", 0.5, 0.6), *three("vat", "mnist5k-10", 0.4, 0.55)]
+    assert cautions(records)[0].endswith("2 of 2 runs end below it, by up to 10.00 points.")
+
+
+def test_what_enough_seeds_decide_is_named() -> None:
+    records = [
+        *three("supervised", "mnist5k-10", *(0.5 + 0.01 * i for i in range(8))),
+        *three("vat", "mnist5k-10", *(0.6 + 0.012 * i for i in range(8))),
+    ]
+    assert "better on mnist5k-10, worse on none, undecided on 0 of 1 scenario" in cautions(records)[0]
 
 
 @pytest.mark.parametrize(("seeds", "warned"), [(1, True), (3, True), (5, True), (6, False)])
 def test_too_few_seeds_for_a_test_is_said(seeds: int, warned: bool) -> None:
     records = [r for m in ("supervised", "vat") for r in three(m, "mnist5k-10", *[0.5] * seeds)]
-    assert any("exact paired test" in text for text in words.cautions(compare(records))) is warned
+    assert any("exact paired test" in text for text in cautions(records)) is warned
 
 
 def test_verdict_without_results() -> None:

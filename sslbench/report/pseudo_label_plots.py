@@ -1,0 +1,214 @@
+"""Plots of pseudo-labels over training: where those of a class without labels go, and how they move on a map."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from sslbench.metrics import Ints
+from sslbench.records import Record
+from sslbench.report.canvas import Plot, as_given, figure, gif, slug
+
+Arrays = Callable[[Record], Mapping[str, np.ndarray]]
+
+MOMENTS = 4
+"""Matrices of a row, evenly spread over training."""
+
+FRAMES = 60
+"""Pictures of an animation, at most."""
+
+FRAMED = "#d55e00"
+
+
+def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+    """The plots of records that are ok and have watched pseudo-labels."""
+    known = [r for r in records if "pseudo_labels" in r.arrays and "pseudo_labels" in arrays(r)]
+    yield from _destinations(known, arrays)
+    yield from _maps(known, arrays)
+
+
+# Where the pseudo-labels of each class go
+
+
+def destinations(found: Sequence[Mapping[str, np.ndarray]], classes: int) -> Ints:
+    """(points, classes, classes): counts of the watched examples by true class and pseudo-label, over all seeds given."""
+    points = min(len(arrays["pseudo_labels"]) for arrays in found)
+    counts: Ints = np.zeros((points, classes, classes), dtype=np.int64)
+    for arrays in found:
+        pseudo, true = arrays["pseudo_labels"][:points].astype(np.int64), arrays["watched_y"].astype(np.int64)
+        for point in range(points):
+            np.add.at(counts[point], (true, pseudo[point]), 1)
+    return counts
+
+
+def destinations_figure(counts: Mapping[str, Ints], names: Sequence[str], missing: Sequence[int]) -> Figure:
+    """A row a method: matrices over training, and what the classes without labels are taken for, as shares of them."""
+    drawn = figure(2.15 * MOMENTS + 3.6, 2.55 * len(counts) + 0.2)
+    panels = drawn.subplots(len(counts), MOMENTS + 1, squeeze=False, width_ratios=[1] * MOMENTS + [1.5])
+    for row, (method, matrices) in zip(panels, counts.items(), strict=True):
+        moments = np.linspace(0, len(matrices) - 1, MOMENTS).round().astype(int)
+        for axes, moment in zip(row, moments, strict=False):
+            _matrix(axes, matrices[moment], names, missing)
+            axes.set_title(f"after {(moment + 1) / len(matrices):.0%} of training", fontsize=9)
+        row[0].set_ylabel(f"{method}\ntrue class")
+        _shares(row[-1], matrices[:, list(missing)].sum(axis=1), names, missing)
+    return drawn
+
+
+def _matrix(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[int]) -> None:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares - np.diag(0.85 * np.diag(shares)), cmap="Blues", vmin=0, vmax=0.6)
+    for place in missing:
+        axes.add_patch(Rectangle((-0.5, place - 0.5), len(names), 1, fill=False, ec=FRAMED, lw=1.8, clip_on=False))
+    axes.set_xticks(range(len(names)), names, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.grid(False)
+
+
+def _shares(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[int]) -> None:
+    """Stacked shares over training of the classes that at least one in thirty is taken for; the rest in grey."""
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (points, classes)
+    shown = [c for c in np.argsort(-shares.mean(axis=0)) if shares[:, c].max() >= 100 / 30]
+    rest = 100 - shares[:, shown].sum(axis=1)
+    x = np.linspace(100 / len(shares), 100, len(shares))
+    colours = [*(class_colours(len(names))[c] for c in shown), "#cccccc"]
+    labels = [*(names[c] for c in shown), "others"]
+    axes.stackplot(x, *(shares[:, c] for c in shown), rest, colors=colours, labels=labels, lw=0)
+    axes.set(xlim=(x[0], 100), ylim=(0, 100), xlabel="% of training", ylabel="% of its pseudo-labels")
+    axes.set_title(f"class {', '.join(names[c] for c in missing)} is taken for", fontsize=9)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, reverse=True)
+    axes.grid(False)
+
+
+def _destinations(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+    missing = [r for r in records if r.scenario.get("missing")]
+    for scenario in dict.fromkeys(r.scenario["name"] for r in missing):
+        own = [r for r in missing if r.scenario["name"] == scenario]
+        names = [str(n) for n in own[0].scenario["class_names"]]
+        methods = dict.fromkeys(r.method["name"] for r in own)
+        counts = {m: destinations([arrays(r) for r in own if r.method["name"] == m], len(names)) for m in methods}
+        gone = ", ".join(names[c] for c in own[0].scenario["missing"])
+        yield Plot(
+            f"pseudo-labels-{slug(scenario)}",
+            "classes",
+            f"{scenario}: where the pseudo-labels go over training",
+            "Of the watched unlabelled examples, all seeds together. Rows of a matrix: the true class; columns: the "
+            f"pseudo-label; darker: a larger share; right ones (the diagonal) are left pale; framed: class {gone}, "
+            "which has no labels.",
+            f"Matrices of true class against pseudo-label at {MOMENTS} moments of training on {scenario}, a row a "
+            f"method, and what class {gone} is taken for over training.",
+            destinations_figure(counts, names, own[0].scenario["missing"]),
+            wide=True,
+        )
+
+
+# Pseudo-labels on a map
+
+
+def map_figure(arrays: Mapping[str, np.ndarray], first: int, last: int, names: Sequence[str]) -> Figure:
+    """The watched examples on the map at two points of training, side by side, those that changed for good or ill ringed."""
+    drawn = figure(11, 5.4)
+    left, right = drawn.subplots(1, 2, sharex=True, sharey=True)
+    before, after = (_right(arrays, point) for point in (first, last))
+    _map(left, arrays, first, names)
+    _map(right, arrays, last, names)
+    places = arrays["map_watched"]
+    for chosen, colour, what in ((~before & after, "#111111", "corrected"), (before & ~after, "#d40000", "spoilt")):
+        for axes in (left, right):
+            axes.plot(
+                *places[chosen].T, "o", ms=9, mfc="none", mec=colour, mew=1.3, label=f"{what}: {int(chosen.sum())}"
+            )
+    drawn.legend(*right.get_legend_handles_labels(), loc=as_given("outside lower center"), ncols=2, frameon=False)
+    left.set_title(f"before: {100 * before.mean():.1f} % of the pseudo-labels are right")
+    right.set_title(f"at the end: {100 * after.mean():.1f} %")
+    return drawn
+
+
+def map_animation(record: Record, arrays: Mapping[str, np.ndarray], first: int, names: Sequence[str]) -> bytes:
+    """The same over training, as a GIF; a ring around every example whose pseudo-label is wrong."""
+    points = len(arrays["pseudo_labels"])
+    shown = np.unique(np.linspace(first, points - 1, min(FRAMES, points - first)).round().astype(int))
+    drawn = figure(6.2, 6.0)
+    axes = drawn.subplots()
+
+    def show(frame: int) -> None:
+        point = int(shown[frame])
+        axes.clear()
+        _map(axes, arrays, point, names)
+        wrong = ~_right(arrays, point)
+        axes.plot(*arrays["map_watched"][wrong].T, "o", ms=8, mfc="none", mec="#d40000", mew=1.2)
+        axes.set_title(
+            f"step {_value(record, 'step', point):,.0f}, α = {_value(record, 'unlabelled_weight', point):.2f}: "
+            f"{100 * (1 - wrong.mean()):.1f} % of the pseudo-labels are right (wrong ones ringed)",
+            fontsize=9,
+        )
+
+    return gif(drawn, show, len(shown))
+
+
+def class_colours(classes: int) -> list[str]:
+    """A colour for each class, the same everywhere."""
+    palette = mpl.colormaps["tab10" if classes <= 10 else "tab20"]
+    return [mpl.colors.to_hex(palette(c % palette.N)) for c in range(classes)]
+
+
+def _map(axes: Axes, arrays: Mapping[str, np.ndarray], point: int, names: Sequence[str]) -> None:
+    colours = np.array(class_colours(len(names)))
+    labelled, true = arrays["map_labelled"], arrays["labelled_y"]
+    axes.scatter(labelled[:, 0], labelled[:, 1], s=7, c=colours[true], alpha=0.25, lw=0)
+    pseudo = arrays["pseudo_labels"][point].astype(int)
+    watched = arrays["map_watched"]
+    axes.scatter(watched[:, 0], watched[:, 1], s=17, c=colours[pseudo], lw=0.4, edgecolors="white")
+    for c, name in enumerate(names):
+        if (own := labelled[true == c]).size:
+            axes.annotate(name, np.median(own, axis=0), fontsize=15, weight="bold", ha="center", va="center",
+                          bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colours[c], "lw": 1.5})  # fmt: skip
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def _right(arrays: Mapping[str, np.ndarray], point: int) -> np.ndarray:
+    right: np.ndarray = arrays["pseudo_labels"][point] == arrays["watched_y"]
+    return right
+
+
+def _value(record: Record, curve: str, point: int) -> float:
+    values = record.curves.get(curve) or []
+    value = values[point] if point < len(values) else None
+    return math.nan if value is None else float(value)
+
+
+def _first(record: Record) -> int:
+    """The last point of training before the unlabelled examples had a weight."""
+    weights = record.curves.get("unlabelled_weight") or []
+    begun = next((i for i, w in enumerate(weights) if w), 0)
+    return max(begun - 1, 0)
+
+
+def _maps(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
+    mapped = [r for r in records if "map_watched" in r.arrays and any(r.curves.get("unlabelled_loss") or [])]
+    for scenario, method in dict.fromkeys((r.scenario["name"], r.method["name"]) for r in mapped):
+        record = min(
+            (r for r in mapped if (r.scenario["name"], r.method["name"]) == (scenario, method)), key=lambda r: r.seed
+        )
+        own, first = arrays(record), _first(record)
+        names = [str(n) for n in record.scenario["class_names"]]
+        yield Plot(
+            f"map-{slug(scenario)}-{slug(method)}",
+            "pseudo-labels",
+            f"{scenario}: the pseudo-labels of {method} on a map",
+            f"t-SNE of the inputs, seed {record.seed}. Small and pale: labelled examples; larger: watched unlabelled ones in "
+            "the colour of their pseudo-label, just before unlabelled data have a weight and at the end. Black ring: wrong "
+            f"before and right at the end; red ring: the other way round. map-{slug(scenario)}-{slug(method)}.gif moves.",
+            f"Two maps of the watched examples of {scenario}, coloured by pseudo-label before and after {method} used them.",
+            map_figure(own, first, len(own["pseudo_labels"]) - 1, names),
+            wide=True,
+            moving=functools.partial(map_animation, record, own, first, names),
+        )
