@@ -220,6 +220,52 @@ def compare(
     for line in settings_difference(records, a, b):
         out.print(f"  {_escaped(line)}", **_PLAIN)
     out.print(f"plot    {path}", **_PLAIN)
+    example = next(r for r in records if r.method["name"] == a and r.status == "ok")
+    out.print(f"again   sslbench rerun {folder} {example.id}   (or another METHOD/SCENARIO/seedN)", **_PLAIN)
+
+
+@app.command(epilog="Example: `sslbench rerun results/quick-cpu vat/mnist5k-50/seed1`")
+def rerun(
+    folder: FolderArgument,
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="Which one, as METHOD/SCENARIO/seedN.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    plugin: PluginOption = None,
+    data_dir: DataOption = None,
+) -> None:
+    """Train one cell again, from its record alone, and hold the new numbers against the stored ones. Stores nothing."""
+    from sslbench import runner
+    from sslbench.errors import unknown
+    from sslbench.records import load_records
+
+    _use_data(data_dir)
+    _load_plugins(plugin)
+    records = {r.id: r for r in load_records(folder)}
+    if cell not in records:
+        raise unknown(f"cell in {folder}", cell, records)
+    old = records[cell]
+    new = runner.rerun(old, runner.resolve_device(device))
+    for name in ("final", "selected", "oracle"):
+        before, after = (r.metrics.get("accuracy", {}).get(name) for r in (old, new))
+        out.print(f"{name:<9} {_percent(before):>7}  then, {_percent(after):>7} now", **_PLAIN)
+    curves = all(new.curves.get(name) == curve for name, curve in old.curves.items())
+    if same := (old.status, old.metrics) == (new.status, new.metrics) and curves:
+        out.print("Every metric and every point of the curves is the same.")
+    else:
+        out.print("The numbers differ.")
+    for what, before, after in (
+        ("status", f"{old.status} {old.reason}", f"{new.status} {new.reason}"),
+        ("data", old.provenance.get("data_sha256"), new.provenance.get("data_sha256")),
+        ("split", old.provenance.get("split_sha256"), new.provenance.get("split_sha256")),
+        ("code of the method", old.method.get("code"), new.method.get("code")),
+        ("code of engine and scenario", old.scenario.get("code"), new.scenario.get("code")),
+        ("versions", old.provenance.get("versions"), new.provenance.get("versions")),
+        ("machine", old.provenance.get("machine"), new.provenance.get("machine")),
+        ("device", old.provenance.get("device"), new.provenance.get("device")),
+    ):
+        if before != after:
+            out.print(f"  {what}: {_escaped(str(before))} then, {_escaped(str(after))} now", **_PLAIN)
+    if not same:
+        raise typer.Exit(FAILED)
 
 
 @app.command(epilog="Example: `sslbench track results/local/quick --tracking-uri http://127.0.0.1:5000`")
@@ -267,6 +313,10 @@ def splits(
             _write(out_dir / f"{name}-seed{seed}.json", json.dumps(content))
             files += 1
     out.print(f"{files} splits written to {out_dir}/", soft_wrap=True)
+
+
+def _percent(accuracy: float | None) -> str:
+    return "—" if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
 # Parts of `run` -----------------------------------------------------------------------------------------------------

@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from sslbench import engine
 from sslbench.errors import BadInput
 from sslbench.executors import CellResult, Ended, Event, Job
-from sslbench.executors.jobs import blank_record, common_provenance
+from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
 from sslbench.scenarios.base import Scenario
-from sslbench.suite import Cell, Method, Suite, seed_rng
+from sslbench.suite import Cell, Method, Suite, make_suite, seed_rng
 
 
 class Executor(Protocol):
@@ -46,6 +46,8 @@ class Plan:
     planned: tuple[Planned, ...]
     history: tuple[Record, ...]
     """All records of the store, for estimates."""
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    """What the suite file says of how its hyperparameters were found."""
 
     @property
     def finished(self) -> list[Record]:
@@ -75,7 +77,8 @@ def make_plan(suite: Suite, store: Store) -> Plan:
     for cell in suite.cells():
         key = cell.key(digests[cell.scenario_name][cell.seed])
         planned.append(Planned(cell, key, finished.get((cell.id, key))))
-    return Plan(tuple(planned), tuple(history))
+    tuning = {name: value for name, value in suite.tuning.items() if isinstance(value, str | int | float)}
+    return Plan(tuple(planned), tuple(history), tuning)
 
 
 def _check(name: str, suite: Suite) -> dict[int, str]:
@@ -154,7 +157,7 @@ def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
 
 def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
     """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
-    provenance = common_provenance(device)
+    provenance = common_provenance(device) | ({"tuning": dict(plan.tuning)} if plan.tuning else {})
     groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
     widths = _widths(groups, torch.device(device))
     jobs = []
@@ -183,6 +186,44 @@ def _widths(groups: Sequence[Sequence[Planned]], device: torch.device) -> list[i
         engine.stack_width(g[0].cell.method, g[0].cell.scenario, problems[g[0].cell.scenario_name], device)
         for g in groups
     ]
+
+
+def suite_of(record: Record) -> Suite:
+    """The suite of the one cell that a record is of, its parameters as the record has them.
+
+    Raises:
+        BadInput: the method or the scenario is not known here, or no longer has these parameters.
+    """
+
+    def table(part: Mapping[str, Any]) -> dict[str, Any]:
+        name, base = part["name"], part.get("base", part["name"])
+        return {name: dict(part["params"]) | ({} if name == base else {"base": base})}
+
+    content = {
+        "name": "rerun",
+        "seed": record.scenario["suite_seed"],
+        "seeds": [record.seed],
+        "methods": [record.method["name"]],
+        "scenarios": [record.scenario["name"]],
+        "method": table(record.method),
+        "scenario": table(record.scenario),
+    }
+    if record.training_seed is not None:
+        content["training_seeds"] = [record.training_seed]
+    return make_suite(content)
+
+
+def rerun(record: Record, device: str) -> Record:
+    """Run the cell of a record again, in this process, and store nothing.
+
+    Raises:
+        BadInput: the cell cannot be had here any more.
+    """
+    suite = suite_of(record)
+    (cell,) = suite.cells()
+    key = cell.key(_check(cell.scenario_name, suite)[cell.seed])
+    job = Job((cell,), (key,), device, common_provenance(device))
+    return work(job, lambda done, total, loss: None)[0].record
 
 
 PROBE_STEPS = 4
