@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
+from sslbench.methods.base import Model
 from sslbench.networks import MLP, ConvNet, initial_parameters
 from sslbench.networks.dropout import dropout
 from sslbench.rng import Rng
@@ -77,3 +78,40 @@ def test_initial_weights_have_a_key_and_the_default_range():
 def test_layers_without_known_initial_weights_are_refused(layer):
     with pytest.raises(TypeError, match="batch statistics|no initial weights"):
         initial_parameters(nn.Sequential(layer), Rng.root(0))
+
+
+@pytest.mark.parametrize(("network", "x"), [(ConvNet(10), (70, 1, 28, 28)), (MLP(2, (10, 10), 2), (70, 2))])
+def test_a_pass_that_shares_the_stem_equals_one_that_does_not(network, x):
+    """Values and gradients, whichever comes first; 70 images are more than a CPU convolves at once."""
+    x = torch.randn(x)
+    p = initial_parameters(network, Rng.root(0))
+
+    def passes(share):
+        parameters = {n: v.clone().requires_grad_() for n, v in p.items()}
+        model = Model(network, parameters)
+        with torch.no_grad():
+            plain = model(x)
+        dropped = model(x if share else x.clone(), Rng.root(1))
+        return plain, dropped, torch.autograd.grad(dropped.square().sum(), list(parameters.values()))
+
+    shared, apart = passes(True), passes(False)
+    assert torch.equal(shared[0], apart[0])
+    assert torch.equal(shared[1], apart[1])
+    assert all(torch.equal(a, b) for a, b in zip(shared[2], apart[2], strict=True))
+    assert not shared[0].requires_grad
+
+
+def test_a_network_without_parts_serves_as_well():
+    network = nn.Sequential(nn.Linear(3, 2))
+
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = network
+
+        def forward(self, x, rng=None):
+            return self.layers(x)
+
+    plain, x = Plain(), torch.randn(4, 3)
+    model = Model(plain, dict(plain.named_parameters()))
+    assert torch.equal(model(x), model(x, Rng.root(0)))

@@ -209,3 +209,99 @@ def test_data_and_code_change_the_key():
     cell = next(make_suite(BASE).cells())
     assert cell.key("a") != cell.key("b")
     assert dataclasses.replace(cell, source=dataclasses.replace(cell.source, method="other")).key("a") != cell.key("a")
+
+
+GRIDS = {
+    "name": "g",
+    "seeds": 2,
+    "scenarios": ["two-moons-6"],
+    "grid": [
+        {"methods": ["supervised", "vat"]},
+        {"methods": ["supervised"], "scenarios": ["mnist5k-50"], "seeds": [5], "training_seeds": 3},
+        {"methods": ["vat"], "scenarios": ["two-moons-6"], "seeds": "1-2"},
+    ],
+}
+
+
+def test_a_suite_of_several_grids_has_each_cell_once():
+    suite = make_suite(GRIDS)
+    assert [c.id for c in suite.cells()] == [
+        *(f"{m}/two-moons-6/seed{s}" for m in ("supervised", "vat") for s in (0, 1)),
+        *(f"supervised/mnist5k-50/seed5-training{t}" for t in range(3)),
+        "vat/two-moons-6/seed2",
+    ]
+    assert suite.seeds("two-moons-6") == (0, 1, 2)
+    assert suite.methods_on("mnist5k-50") == ("supervised",)
+    assert len(set(keys(suite).values())) == 8
+
+
+def test_the_command_line_picks_from_the_grids():
+    chosen = make_suite(GRIDS, Overrides(methods=["vat"], seeds="9-9"))
+    assert [c.id for c in chosen.cells()] == ["vat/two-moons-6/seed9"]
+    with pytest.raises(BadInput, match="Unknown method of this suite 'pi-model'. Known: supervised, vat"):
+        make_suite(GRIDS, Overrides(methods=["pi-model"]))
+    with pytest.raises(BadInput, match="No grid of this suite"):
+        make_suite(GRIDS, Overrides(methods=["vat"], scenarios=["mnist5k-50"]))
+    with pytest.raises(BadInput, match="methods is empty"):
+        make_suite(GRIDS, Overrides(methods=[]))
+
+
+@pytest.mark.parametrize(
+    ("grids", "message"),
+    [
+        ([{"methods": ["vat"], "colour": 3}], r"Unknown key of \[\[grid\]\] 1 'colour'"),
+        ([{"scenarios": ["two-moons-6"]}], r"\[\[grid\]\] 1 has no methods: add it"),
+        ([{"methods": ["vat", "vat"]}], "names 'vat' twice"),
+        ([{"methods": ["vta"]}], "Unknown method 'vta'"),
+        ([{"methods": ["vat"], "seeds": 0}], "seeds = 0 names no seeds"),
+        ([{"methods": ["vat"], "training_seeds": 0}], "training_seeds = 0 names no seeds"),
+        ({"methods": ["vat"]}, r"write \[\[grid\]\]"),
+    ],
+)
+def test_a_wrong_grid_is_told(grids, message):
+    with pytest.raises(BadInput, match=message):
+        make_suite({"name": "g", "scenarios": ["two-moons-6"], "grid": grids})
+
+
+def test_a_variant_may_be_the_base_of_another():
+    suite = make_suite(
+        BASE
+        | {
+            "methods": ["wide", "wider"],
+            "scenarios": ["short", "shorter"],
+            "method": {
+                "wide": {"base": "vat", "radius": 9.0, "xi": 0.5, "on": {"short": {"xi": 0.6}}},
+                "wider": {"base": "wide", "radius": 10.0, "on": {"shorter": {"xi": 0.7}}},
+            },
+            "scenario": {
+                "short": {"base": "mnist5k-50", "steps": 9, "lr": 0.5},
+                "shorter": {"base": "short", "steps": 8},
+            },
+        }
+    )
+    assert suite.methods["wider"][0] == "vat"
+    assert (only(suite, "wider", "shorter").radius, only(suite, "wider", "shorter").xi) == (10, 0.7)
+    assert only(suite, "wider", "short").xi == 0.6
+    assert suite.scenarios["shorter"][0] == "mnist5k-50"
+    assert (suite.scenarios["shorter"][1].steps, suite.scenarios["shorter"][1].lr) == (8, 0.5)
+    assert suite.origins["wider", "short"] == {
+        "weight": "default", "radius": "suite", "xi": "suite", "iterations": "default", "entropy": "default",
+    }  # fmt: skip
+
+
+def test_bases_that_lead_in_a_circle_are_refused():
+    circle = {"a": {"base": "b"}, "b": {"base": "a"}}
+    with pytest.raises(BadInput, match="leads back to"):
+        make_suite(BASE | {"methods": ["a"], "method": circle})
+
+
+def test_it_is_known_where_a_parameter_was_set():
+    suite = make_suite(BASE | {"method": {"vat": {"xi": 0.5}}}, Overrides(settings=["vat.weight=2.0"]))
+    assert suite.origins["vat", "two-moons-6"] == {
+        "weight": "--set", "radius": "scenario", "xi": "suite", "iterations": "default", "entropy": "scenario",
+    }  # fmt: skip
+
+
+def test_the_series_is_the_name_without_the_label_count():
+    suite = make_suite(BASE | {"methods": ["supervised"], "scenarios": ["mnist5k-1000-no7", "mnist5k-50"]})
+    assert [c.series for c in suite.cells() if c.seed == 0] == ["mnist5k-no7", "mnist5k"]

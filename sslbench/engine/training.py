@@ -231,10 +231,13 @@ class Training:
                 )
 
     def measured(self) -> set[int]:
-        """Index of one step before each point of the learning curve: the last that has an unlabelled part, if one has."""
-        bounds = self.points()
-        parts = [range(start, stop) for start, stop in zip([0, *bounds[:-1]], bounds, strict=True)]
-        return {max([i for i in part if self.kinds[i] != "labelled"] or part) for part in parts}
+        """Indices of the last step before each point of the learning curve that has a labelled and an unlabelled part."""
+        found = set()
+        for kind in ("labelled", "unlabelled"):
+            bounds = self.points()
+            for start, stop in zip([0, *bounds[:-1]], bounds, strict=True):
+                found |= set([i for i in range(start, stop) if self.kinds[i] in (kind, "joint")][-1:])
+        return found
 
     def epochs(self) -> dict[str, float]:
         """Passes over the labelled set and over the unlabelled pool so far; 0 over a pool that the method does not use."""

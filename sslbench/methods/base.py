@@ -50,13 +50,13 @@ class Model:
         """
         if not isinstance(self._network, Network):
             return self._pass(x, rng)
-        if self._seen is not None and self._seen[0] is x:
-            return self._pass(self._seen[1], rng, part="head")
-        if rng is not None:
-            return self._pass(x, rng)
-        with torch.enable_grad():  # the pass without dropout often wants no gradient, but the one that follows does
-            self._seen = x, self._pass(x, None, part="stem")
-        return self._pass(self._seen[1], None, part="head")
+        if self._seen is None or self._seen[0] is not x:
+            if rng is not None:
+                return self._pass(x, rng)
+            with torch.enable_grad():  # the pass without dropout often wants no gradient, but the one that follows does
+                self._seen = x, self._pass(x, None, part="stem")
+        logits = self._pass(self._seen[1], rng, part="head")
+        return logits if torch.is_grad_enabled() else logits.detach()
 
     def _pass(self, x: Tensor, rng: Rng | None, **part: Part) -> Tensor:
         if self._channels_last and x.dim() == 4 and part.get("part") != "head":

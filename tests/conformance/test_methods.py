@@ -136,13 +136,60 @@ def test_nothing_is_drawn_from_the_global_generator(name, kind):
 
 @pytest.mark.parametrize("kind", KINDS_OF_INPUT)
 @pytest.mark.parametrize("name", SSL)
-def test_weight_zero_is_supervised(name, kind):
+def test_weight_zero_is_supervised_bit_for_bit(name, kind):
     if name == "pseudo-label-interleaved":
         pytest.skip("its steps are labelled or unlabelled, so there are fewer labelled ones")
     (training,) = trainings(name, kind, [0], steps=5)
     training.method = dataclasses.replace(training.method, weight=0.0)
     (supervised,) = trainings("supervised", kind, [0], steps=5)
-    torch.testing.assert_close(losses(training), losses(supervised), rtol=0, atol=1e-6)
+    assert torch.equal(losses(training), losses(supervised))
+    for n, parameter in training.parameters.items():
+        assert torch.equal(parameter, supervised.parameters[n])
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+def test_interleaved_labelled_steps_are_supervised_bit_for_bit(kind):
+    """Before its first unlabelled step, and with weight 0 its unlabelled steps move nothing."""
+    method_, scenario = a_setting("pseudo-label-interleaved", kind, steps=8)
+    method_ = dataclasses.replace(method_, weight=0.0, ramp_start=1.0, ramp_end=1.0, every=2)
+    problem = scenario.problem(rng_of(0))
+    training = Training(method_, scenario, [problem], [rng_of(0)], CPU)
+    (supervised,) = trainings("supervised", kind, [0], steps=8)
+    expected = iter(losses(supervised).flatten())
+    kinds = set()
+    for step, rows in training.steps():
+        before = {n: p.detach().clone() for n, p in training.parameters.items()}
+        loss, _ = training.advance(step, rows)
+        kinds.add(step.kind)
+        if step.kind == "labelled" and len(kinds) == 1:
+            assert float(loss) == float(next(expected))
+        if step.kind == "unlabelled":  # Adam's momentum still moves; its gradient is zero
+            assert all(not p.grad.any() for p in training.parameters.values() if p.grad is not None)
+        assert before.keys() == training.parameters.keys()
+    assert "labelled" in kinds
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+@pytest.mark.parametrize("name", SSL)
+def test_the_gradients_of_both_terms_are_logged_and_the_unlabelled_one_is_alive(name, kind):
+    method_, scenario = a_setting(name, kind, steps=40)
+    (outcome,) = run(method_, dataclasses.replace(scenario, points=4), [rng_of(0)], CPU)
+    lengths = [v for v in outcome.curves["unlabelled_gradient"] if v is not None]
+    assert lengths
+    assert max(lengths) > 0
+    assert any(v for v in outcome.curves["labelled_gradient"])
+    (supervised,) = run(make_method("supervised", scenario), dataclasses.replace(scenario, points=4), [rng_of(0)], CPU)
+    assert "unlabelled_gradient" not in supervised.curves
+
+
+@pytest.mark.parametrize("name", LOSS_METHODS)
+def test_measuring_the_gradients_does_not_touch_the_training(name):
+    one, other = (trainings(name, "images", [0], steps=12)[0] for _ in range(2))
+    for (step, rows), (again, same) in zip(one.steps(), other.steps(), strict=True):
+        one.advance(step, rows)
+        other.advance(again, same, measured=True)
+    for n, parameter in one.parameters.items():
+        torch.testing.assert_close(other.parameters[n], parameter, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSS_METHODS)

@@ -252,3 +252,32 @@ def test_cuda_begins_like_the_cpu(method, kind):
         training = Training(make_method(method, scenario), scenario, [problem], [rng_of(0)], torch.device(device))
         losses.append([float(training.advance(step, rows)[0][0]) for step, rows in training.steps()])
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+
+
+def test_the_watched_pseudo_labels_are_kept_over_training():
+    scenario = make_scenario("mnist5k-50", steps=8, points=4, watched=30, tsne=True)
+    outcomes = run(make_method("supervised"), scenario, [rng_of(0)], CPU)
+    arrays = outcomes[0].arrays
+    assert arrays["pseudo_labels"].shape == (4, 30)
+    accuracy = (arrays["pseudo_labels"] == arrays["watched_y"]).mean(axis=1)
+    assert accuracy == pytest.approx(outcomes[0].curves["pseudo_label_accuracy"])
+    assert arrays["map_labelled"].shape == (50, 2)
+    assert arrays["map_watched"].shape == (30, 2)
+    (again,) = run(make_method("pseudo-label"), scenario, [rng_of(0)], CPU)
+    assert np.array_equal(again.arrays["map_watched"], arrays["map_watched"])  # one map for all methods of a seed
+    assert np.array_equal(again.arrays["watched_y"], arrays["watched_y"])
+
+
+def test_a_training_seed_changes_the_training_and_not_the_split():
+    scenario = moons()
+    method = make_method("vat", scenario)
+    rngs = [Rng.root(0).child("training seed", t) for t in range(2)]
+    one, other = run(method, scenario, [rng_of(0), rng_of(0)], CPU, training=rngs)
+    elsewhere = run(method, scenario, [rng_of(1)], CPU, training=rngs[:1])[0]
+    assert one.digests == other.digests != elsewhere.digests
+    assert one.metrics["nll"] != other.metrics["nll"]
+    training = [
+        Training(method, scenario, [scenario.problem(rng_of(s))], [rngs[0]], CPU) for s in (0, 1)
+    ]  # at one training seed, every split begins with the same weights
+    for name in training[0].parameters:
+        assert torch.equal(training[0].parameters[name], training[1].parameters[name])
