@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "views": {"rng"},
     "metrics": set(),
     "stats": set(),
+    "toml": set(),
     "data": {"rng", "registry"},
     "networks": {"rng"},
     "methods": {"rng", "registry", "networks"},
