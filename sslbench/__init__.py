@@ -18,7 +18,19 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from sslbench.api import run
     from sslbench.errors import BadInput
-    from sslbench.methods.base import Batch, FitMethod, Loss, LossMethod, Model, Step, Task, cross_entropy, method
+    from sslbench.methods.base import (
+        Around,
+        Batch,
+        FitMethod,
+        Loss,
+        LossMethod,
+        Model,
+        Range,
+        Step,
+        Task,
+        cross_entropy,
+        method,
+    )
     from sslbench.records import Record, load_records
     from sslbench.report import frame, write_report
     from sslbench.rng import Rng
@@ -28,11 +40,13 @@ _HOME = {
     "sslbench.api": ["run"],
     "sslbench.errors": ["BadInput"],
     "sslbench.methods.base": [
+        "Around",
         "Batch",
         "FitMethod",
         "Loss",
         "LossMethod",
         "Model",
+        "Range",
         "Step",
         "Task",
         "cross_entropy",
@@ -46,6 +60,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Around",
     "BadInput",
     "Batch",
     "FitMethod",
@@ -53,6 +68,7 @@ __all__ = [
     "LossMethod",
     "Model",
     "Problem",
+    "Range",
     "Record",
     "Rng",
     "Scenario",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sslbench.runner import Plan
     from sslbench.suite import Suite
     from sslbench.tracking import Background
+    from sslbench.tuning import Tuning
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 WIDE = 110
@@ -50,6 +51,15 @@ DataOption = Annotated[
     typer.Option(
         "--data-dir", help="Folder with data sets in torchvision's layout (MNIST/raw/…), else $SSLBENCH_DATA."
     ),
+]
+MethodsOption = Annotated[str | None, typer.Option(help="Only these, comma-separated.")]
+ScenariosOption = Annotated[str | None, typer.Option(help="Only these, comma-separated.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Processes. Default: one a CPU core; one on CUDA. 0: this process, for a debugger.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
 ]
 SuiteArgument = Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Suite file, such as benchmarks/quick.toml.")]
 PublishedOption = Annotated[
@@ -120,20 +130,15 @@ def list_(
 )
 def run(
     suite: SuiteArgument,
-    methods: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    methods: MethodsOption = None,
+    scenarios: ScenariosOption = None,
     seeds: Annotated[str | None, typer.Option(help="A count (10 is 0 to 9), or names: 3,7,1000-1009.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: DeviceOption = "auto",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Results folder. Default: results/local/NAME.")] = None,
     executor: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes. Default: one a CPU core; one on CUDA. 0: this process, for a debugger."),
-    ] = None,
+    workers: WorkersOption = None,
     plugin: PluginOption = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
-    ] = None,
+    set_: SetOption = None,
     data_dir: DataOption = None,
     tracking_uri: Annotated[
         str | None, typer.Option(help="MLflow store. Default: SQLite beside the results folder.")
@@ -184,6 +189,58 @@ def run(
         records = runner.run(plan, store, engine, where)
     interrupted = _consume(records, tracker)
     _finish(store, plan, tracker, interrupted, published)
+
+
+@app.command(
+    epilog="Examples: `sslbench tune benchmarks/quick.toml --scenarios two-moons-6`, "
+    "`sslbench tune benchmarks/quick.toml --methods supervised,vat --trials 40 --out mine.toml`"
+)
+def tune(
+    suite: SuiteArgument,
+    methods: MethodsOption = None,
+    scenarios: ScenariosOption = None,
+    trials: Annotated[
+        int, typer.Option(help="Of every method on every scenario; the first has the values in force.")
+    ] = 20,
+    seeds: Annotated[str, typer.Option(help="Tuning seeds, none of them the suite's: 1000-1002.")] = "1000-1002",
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    plugin: PluginOption = None,
+    set_: SetOption = None,
+    data_dir: DataOption = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.toml", help="Suite file to write. Default: results/local/NAME-tuned.toml."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Find hyperparameters on validation data alone, with as many trials for every method, and write them as a suite file.
+
+    The learning rate is found for supervised first, and all methods share it. Where the best trial does not exceed the values
+    in force by more than the noise of so small a validation set, these stay. All trials are in the file.
+    """
+    from sslbench import runner, tuning
+
+    _use_data(data_dir)
+    plugins = _load_plugins(plugin)
+    plan = tuning.make_tuning(suite, _names(methods), _names(scenarios), trials, seeds, tuple(set_ or ()))
+    where = runner.resolve_device(device)
+    count = workers if workers is not None else runner.default_workers(where)
+    path = out_file or runner.results_folder(f"{plan.suite.name.removesuffix('-tuned')}-tuned.toml")
+    tuning.check_target(path, force)
+    _tell_tuning(plan, where)
+    try:
+        found = tuning.tune(plan, where, count, plugins, lambda line: err.print(_escaped(line), **_PLAIN))
+    except tuning.TrialFailed as error:
+        err.print(f"[bold red]Error:[/] {_escaped(str(error))}", **_PLAIN)
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt:
+        err.print("Stopped. Nothing was written.")
+        raise
+    tuning.write(path, suite.name, tuning.document(plan, found, where))
+    for line in tuning.lines(plan, found):
+        out.print(_escaped(line), **_PLAIN)
+    out.print(f"suite   {path}   (sslbench run {path})", **_PLAIN)
 
 
 @app.command(epilog="Example: `sslbench report results/local/quick`")
@@ -287,7 +344,7 @@ def track(
 @app.command(epilog="Example: `sslbench splits benchmarks/quick.toml --scenarios mnist5k-50 --seeds 3 --out splits`")
 def splits(
     suite: SuiteArgument,
-    scenarios: Annotated[str | None, typer.Option(help="Only these, comma-separated.")] = None,
+    scenarios: ScenariosOption = None,
     seeds: Annotated[str | None, typer.Option(help="A count, or names: 3,7,1000-1009.")] = None,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for one JSON file a scenario and seed.")] = Path(
         "splits"
@@ -384,6 +441,16 @@ def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int
     else:
         left_out = f", {skipped} that make no sense" if skipped else ""
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
+
+
+def _tell_tuning(plan: Tuning, device: str) -> None:
+    studies, seeds = len(plan.studies), len(plan.seeds)
+    trainings = studies * plan.trials * seeds
+    err.print(
+        f"[bold]{_escaped(plan.suite.name)}[/]: {studies} searches × {plan.trials} trials × {seeds} seeds = {trainings} "
+        f"trainings, on {device}",
+        highlight=False,
+    )
 
 
 def _tell_estimate(plan: Plan, device: str, workers: int) -> None:

@@ -200,9 +200,9 @@ def load_plugin(path: Path) -> ModuleType:
 
 
 def source_digest(*modules: str) -> str:
-    """Hash of what those modules do: their code without comments, docstrings and layout.
+    """Hash of what those modules do: their code without comments, docstrings, layout and search spaces.
 
-    Part of a cell's key, so that editing a method re-runs its cells and reformatting it does not.
+    Part of a cell's key, so that editing a method re-runs its cells, and reformatting it or tuning it more widely does not.
     """
     digest = hashlib.sha256()
     for name in modules:
@@ -223,12 +223,19 @@ def _normalised_source(module: str) -> bytes:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string is a docstring, of a module, a class, a function or a field
-            node.body = [n for n in body if not _is_string(n)] or [ast.Pass()]  # type: ignore[attr-defined]
+            kept = [n for n in body if not _is_string(n) and not (isinstance(node, ast.ClassDef) and _is_search(n))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
     return ast.unparse(tree).encode()
 
 
 def _is_string(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_search(node: ast.AST) -> bool:
+    """`search = …`, annotated or not: what may be tried, which no result follows from."""
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id == "search" for target in targets)
 
 
 def _decorated(path: Path, decorator: str) -> Iterator[tuple[str, str]]:

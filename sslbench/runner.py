@@ -72,7 +72,7 @@ def make_plan(suite: Suite, store: Store) -> Plan:
     """
     history = store.load()
     finished = {(r.id, r.key): r for r in history if r.finished}
-    digests = {name: _check(name, suite) for name in suite.scenarios}
+    digests = {name: check(name, suite) for name in suite.scenarios}
     planned = []
     for cell in suite.cells():
         key = cell.key(digests[cell.scenario_name][cell.seed])
@@ -81,8 +81,12 @@ def make_plan(suite: Suite, store: Store) -> Plan:
     return Plan(tuple(planned), tuple(history), tuning)
 
 
-def _check(name: str, suite: Suite) -> dict[int, str]:
-    """The data's digest at each seed of a scenario, after a look at whether its split can be had."""
+def check(name: str, suite: Suite) -> dict[int, str]:
+    """The data's digest at each seed of a scenario, after a look at whether its split can be had.
+
+    Raises:
+        BadInput: data or a split that cannot be had, a method that makes no sense of them.
+    """
     scenario = suite.scenarios[name][1]
     digests = {}
     try:
@@ -159,7 +163,13 @@ def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
     """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
     provenance = common_provenance(device) | ({"tuning": dict(plan.tuning)} if plan.tuning else {})
     groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
-    widths = _widths(groups, torch.device(device))
+    return stacked(groups, stack_widths(groups, device), device, workers, provenance)
+
+
+def stacked(
+    groups: Sequence[Sequence[Planned]], widths: Sequence[int], device: str, workers: int, provenance: Mapping[str, Any]
+) -> list[Job]:
+    """Jobs of groups of cells, each a method on a scenario, whose seeds train at most so many together."""
     jobs = []
     for group, width in zip(groups, widths, strict=True):
         if len(groups) < workers:  # rather narrow stacks than idle workers
@@ -171,19 +181,22 @@ def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
     return jobs
 
 
-def _batched(group: list[Planned], width: int) -> Iterator[tuple[Planned, ...]]:
+def _batched(group: Sequence[Planned], width: int) -> Iterator[tuple[Planned, ...]]:
     for start in range(0, len(group), width):
         yield tuple(group[start : start + width])
 
 
-def _widths(groups: Sequence[Sequence[Planned]], device: torch.device) -> list[int]:
+def stack_widths(groups: Sequence[Sequence[Planned]], device: str) -> list[int]:
+    """How many seeds of each group train together: as many as pay."""
     problems = {}
     for group in groups:
         cell = group[0].cell
         if cell.scenario_name not in problems:
             problems[cell.scenario_name] = cell.scenario.problem(cell.rng)
     return [
-        engine.stack_width(g[0].cell.method, g[0].cell.scenario, problems[g[0].cell.scenario_name], device)
+        engine.stack_width(
+            g[0].cell.method, g[0].cell.scenario, problems[g[0].cell.scenario_name], torch.device(device)
+        )
         for g in groups
     ]
 
@@ -221,7 +234,7 @@ def rerun(record: Record, device: str) -> Record:
     """
     suite = suite_of(record)
     (cell,) = suite.cells()
-    key = cell.key(_check(cell.scenario_name, suite)[cell.seed])
+    key = cell.key(check(cell.scenario_name, suite)[cell.seed])
     job = Job((cell,), (key,), device, common_provenance(device))
     return work(job, lambda done, total, loss: None)[0].record
 

@@ -57,6 +57,7 @@ MOST_SEEDS = 100_000
 Method = LossMethod | FitMethod
 Params = dict[str, Any]
 T = TypeVar("T")
+Thing = TypeVar("Thing", bound=LossMethod | FitMethod | Scenario)
 
 # What every cell's result depends on, beside its method and its scenario.
 _CORE = (
@@ -241,6 +242,19 @@ def read_suite(path: Path, overrides: Overrides | None = None) -> Suite:
     Raises:
         BadInput: naming the file, the key, what was given and what is valid.
     """
+    content = read_content(path)
+    try:
+        return make_suite(content, overrides)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def read_content(path: Path) -> Params:
+    """The document in a suite file, as `make_suite` takes it.
+
+    Raises:
+        BadInput: there is no such file, or it is not TOML.
+    """
     try:
         content = tomllib.loads(path.read_text())
     except FileNotFoundError as error:
@@ -248,10 +262,7 @@ def read_suite(path: Path, overrides: Overrides | None = None) -> Suite:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"The suite file {path} cannot be read: {error}") from error
     content.setdefault("name", path.stem)
-    try:
-        return make_suite(content, overrides)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from error
+    return content
 
 
 def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -> Suite:
@@ -342,6 +353,27 @@ def _grids(given: Any, top: _Top, overrides: Overrides) -> tuple[Grid, ...]:
 def _check_twice(kind: str, names: Sequence[str]) -> None:
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise BadInput(f"{kind} names '{twice}' twice: name each once.")
+
+
+def with_settings(content: Mapping[str, Any], settings: Sequence[str]) -> Params:
+    """The document with `--set` written into its tables, all of them copies.
+
+    Raises:
+        BadInput: a setting of another form, or of a name that nobody has.
+    """
+    tables = {kind: _tables(content, kind) for kind in ("method", "scenario")}
+    _apply(settings, tables)
+    return {**content, **tables}
+
+
+def changed(thing: Thing, values: Mapping[str, Any]) -> Thing:
+    """A method or scenario with other values, checked as those of a suite file are.
+
+    Raises:
+        BadInput: an unknown key, or a value that the class does not take.
+    """
+    given: Thing = _Form(type(thing)).validated(type(thing).__name__, {**params(thing), **values})
+    return given
 
 
 def parse_seeds(given: int | str | Sequence[int], what: str = "seeds") -> tuple[int, ...]:

@@ -136,3 +136,18 @@ def test_the_source_digest_sees_code_and_not_layout(tmp_path, monkeypatch):
     a, b, c = (source_digest(name) for name in texts)
     assert a == b
     assert a != c
+
+
+def test_a_search_space_is_no_part_of_what_a_method_computes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    texts = {
+        "space_a": "class A:\n    weight: float = 1.0\n",
+        "space_b": "class A:\n    search: dict = {'weight': (1, 2)}\n    weight: float = 1.0\n",
+        "space_c": "class A:\n    search = {'weight': (1, 3)}\n    weight: float = 1.0\n",
+        "space_d": "class A:\n    weight: float = 2.0\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    a, b, c, d = (source_digest(name) for name in texts)
+    assert a == b == c
+    assert a != d

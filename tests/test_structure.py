@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "views": {"rng"},
     "metrics": set(),
     "stats": set(),
+    "toml": set(),
     "data": {"rng", "registry"},
     "networks": {"rng"},
     "methods": {"rng", "registry", "networks"},
@@ -28,6 +29,7 @@ MAY_IMPORT = {
     "records": set(),
     "executors": {"engine", "records", "suite", "registry"},
     "runner": {"engine", "executors", "records", "suite", "methods.base", "scenarios.base"},
+    "tuning": {"__version__", "executors", "methods.base", "records", "runner", "stats", "suite", "toml"},
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report", "suite"},
@@ -84,12 +86,12 @@ def test_only_tracking_imports_mlflow():
             assert path.name == "tracking.py" or not any(n.split(".")[0] == "mlflow" for n in names), path
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["tune", "--help"], ["--version"]])
 def test_help_and_lists_load_nothing_heavy(words):
     code = (
         "import sys\nfrom sslbench.cli import main\nsys.argv = ['sslbench', *sys.argv[1:]]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        "heavy = {'torch', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'scipy', 'optuna'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)

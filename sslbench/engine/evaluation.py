@@ -37,7 +37,6 @@ class Evaluation:
         """Indices into the problem's inputs (m,) of which `add` wants the probabilities."""
         self._y = {name: problem.y[part].numpy() for name, part in self._parts.items()}
         self._points: list[dict[str, float | None]] = []
-        self._validation_nll: list[float] = []
         self._pseudo_labels: list[np.ndarray] = []
         self._final = np.empty((0, problem.classes))
 
@@ -54,12 +53,12 @@ class Evaluation:
         self._final = p["test"]
         self._pseudo_labels.append(p["unlabelled"].argmax(axis=1).astype(np.int16))
         has_validation = len(self._y["validation"]) > 0
-        self._validation_nll.append(metrics.nll(p["validation"], self._y["validation"]) if has_validation else math.nan)
         point: dict[str, float | None] = {
             "step": step,
             **training,
             "test_accuracy": metrics.accuracy(p["test"], self._y["test"]),
             "validation_accuracy": metrics.accuracy(p["validation"], self._y["validation"]),
+            "validation_nll": metrics.nll(p["validation"], self._y["validation"]) if has_validation else None,
             "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"], self._y["unlabelled"]),
             "pseudo_label_coverage": metrics.coverage(p["unlabelled"]),
         }
@@ -101,5 +100,5 @@ class Evaluation:
         """The point of highest validation accuracy; of equals that of lowest validation loss. None without validation."""
         if not len(self._y["validation"]):
             return None
-        accuracy = np.array(self.curves["validation_accuracy"], dtype=float)
-        return int(np.lexsort((np.array(self._validation_nll), -accuracy))[0])
+        accuracy, nll = (np.array(self.curves[f"validation_{of}"], dtype=float) for of in ("accuracy", "nll"))
+        return int(np.lexsort((nll, -accuracy))[0])

@@ -40,13 +40,27 @@ class LocalExecutor:
         if workers < 1:
             raise BadInput(f"--workers must be at least 1, or 0 for this process, not {workers}.")
         self._workers, self._plugins = workers, tuple(plugins)
+        self._warm, self._idle = False, list[_Worker]()
+
+    @contextlib.contextmanager
+    def warm(self) -> Iterator[LocalExecutor]:
+        """Keep the workers from one `run` to the next until the block ends: a new one imports torch for seconds."""
+        self._warm = True
+        try:
+            yield self
+        finally:
+            self._warm = False
+            _end(self._idle)
+            self._idle = []
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Run each job once, in order as workers come free, and yield what happens."""
         waiting = deque(jobs)
-        workers: list[_Worker] = []
+        workers, self._idle = self._idle, []
         try:
-            for _ in range(min(self._workers, len(jobs))):
+            for worker in workers:
+                yield from _give(worker, waiting)
+            while waiting and len(workers) < self._workers:
                 workers.append(self._start())
                 yield from _give(workers[-1], waiting)
             while busy := [w for w in workers if w.job is not None]:
@@ -69,12 +83,10 @@ class LocalExecutor:
                         continue
                     yield Ended(job, message)
                     yield from _give(worker, waiting)
+            if self._warm:
+                workers, self._idle = [], workers
         finally:
-            for worker in workers:
-                worker.process.kill()
-            for worker in workers:
-                worker.process.join()
-                worker.pipe.close()
+            _end(workers)
 
     def _start(self) -> _Worker:
         ours, theirs = _context.Pipe()
@@ -83,6 +95,14 @@ class LocalExecutor:
             process.start()
         theirs.close()
         return _Worker(process, ours)
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
+        worker.pipe.close()
 
 
 @contextlib.contextmanager

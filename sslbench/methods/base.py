@@ -18,6 +18,7 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from sslbench.errors import BadInput
 from sslbench.networks import Network
 from sslbench.networks.base import Part
 from sslbench.registry import METHODS, Registry
@@ -27,6 +28,38 @@ Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values of a hyperparameter that `sslbench tune` may try: from `low` to `high`; whole numbers if both are."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Evenly over the logarithm, as suits a weight or a length."""
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise BadInput(f"{self} is no range: give low < high, and low > 0 where log is set.")
+
+
+@dataclass(frozen=True)
+class Around:
+    """The same, relative to the value in force: from value / factor to value · factor, evenly over the logarithm.
+
+    For what has another scale on every scenario, as the radius of VAT has (0.02 to 2 over the scenarios here).
+    """
+
+    factor: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.factor > 1:
+            raise BadInput(f"{self} spans nothing: give a factor above 1.")
+
+
+Search = Mapping[str, Range | Around | tuple[Any, ...]]
+"""By hyperparameter: the values that `sslbench tune` may try, as a range or as choices. It changes no result by itself."""
 
 Kind = Literal["joint", "labelled", "unlabelled"]
 """Which parts of a batch a training step uses."""
@@ -153,6 +186,9 @@ class LossMethod:
     unlabelled: ClassVar[bool] = True
     """Whether the method uses unlabelled examples at all."""
 
+    search: ClassVar[Search] = {}
+    """What `sslbench tune` may change. The learning rate is not among it: that is the scenario's, for all methods alike."""
+
     def order(self, sizes: Sizes) -> Iterator[Kind]:
         """What each training step uses, from the first on; as many as are asked for. Joint steps, if not overridden."""
         del sizes
@@ -187,6 +223,9 @@ class FitMethod:
 
     needs_estimator: ClassVar[bool] = False
     """Whether it wraps the scenario's scikit-learn classifier (`task.estimator`), so that it runs only where there is one."""
+
+    search: ClassVar[Search] = {}
+    """What `sslbench tune` may change."""
 
     def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
         """Train on the task. `watch` may be called with the predictor so far, for a learning curve."""

@@ -8,7 +8,19 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from sslbench.methods.base import Batch, Fraction, Loss, LossMethod, Model, NonNegative, Step, cross_entropy, method
+from sslbench.methods.base import (
+    Around,
+    Batch,
+    Fraction,
+    Loss,
+    LossMethod,
+    Model,
+    NonNegative,
+    Search,
+    Step,
+    cross_entropy,
+    method,
+)
 from sslbench.rng import Rng
 
 
@@ -25,6 +37,7 @@ class PiModel(LossMethod):
     """
 
     views: ClassVar[tuple[str, ...]] = ("weak",)
+    search: ClassVar[Search] = {"weight": Around(10)}
 
     weight: NonNegative = 20.0
     """w_max: the final weight of the consistency term, per unit of cross-entropy."""

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sslbench.errors import BadInput
-from sslbench.methods.base import Batch, Fraction, Loss, LossMethod, Model, NonNegative, Step, cross_entropy, method
+from sslbench.methods.base import (
+    Around,
+    Batch,
+    Fraction,
+    Loss,
+    LossMethod,
+    Model,
+    NonNegative,
+    Range,
+    Search,
+    Step,
+    cross_entropy,
+    method,
+)
 from sslbench.rng import Rng
 
 
@@ -28,6 +42,8 @@ class PseudoLabel(LossMethod):
     f̄ is the network without dropout. Lee counts t in epochs; here it is the share of the training done, so that
     one setting serves every budget.
     """
+
+    search: ClassVar[Search] = {"weight": Around(10), "threshold": (0.0, 0.8, 0.95), "ramp_end": Range(0.2, 1.0)}
 
     weight: NonNegative = 1.0
     """α_f: the final weight of the unlabelled term, per unit of cross-entropy."""

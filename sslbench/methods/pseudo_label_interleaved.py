@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 
 from sslbench.errors import BadInput
 from sslbench.methods.base import (
+    Around,
     Batch,
     Count,
     Kind,
@@ -18,6 +20,7 @@ from sslbench.methods.base import (
     LossMethod,
     Model,
     NonNegative,
+    Search,
     Sizes,
     Step,
     cross_entropy,
@@ -36,6 +39,8 @@ class PseudoLabelInterleaved(LossMethod):
     0, 50, 100, … are each followed by one whole epoch on the labelled set. t counts the labelled epochs; α is Lee's
     ramp in t.
     """
+
+    search: ClassVar[Search] = {"weight": Around(10)}
 
     weight: NonNegative = 3.0
     """α_f: the final weight of the unlabelled term."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from sslbench.methods.base import Count, FitMethod, Fraction, Positive, Predictor, Task, method
+from sslbench.methods.base import Count, FitMethod, Fraction, Positive, Predictor, Range, Search, Task, method
 from sslbench.methods.estimators import fitted
 from sslbench.rng import Rng
 
@@ -25,6 +25,7 @@ class PseudoLabelRounds(FitMethod):
     """
 
     needs_estimator: ClassVar[bool] = True
+    search: ClassVar[Search] = {"sample_rate": Range(0.01, 0.2, log=True), "keep_above": Range(0.4, 0.99)}
 
     sample_rate: Positive = 0.04
     """Share of the unlabelled pool that the first round labels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.func import grad
 
 from sslbench.methods.base import (
+    Around,
     Batch,
     Count,
     Loss,
@@ -17,6 +19,7 @@ from sslbench.methods.base import (
     Model,
     NonNegative,
     Positive,
+    Search,
     Step,
     cross_entropy,
     kl,
@@ -42,6 +45,8 @@ class VAT(LossMethod):
     p(u) is a constant. The power iteration repeats d ← g / |g|. The entropy term H is the paper's VAT+EntMin; it is
     taken at u + r, where the forward pass is needed anyway.
     """
+
+    search: ClassVar[Search] = {"radius": Around(10), "weight": Around(10), "entropy": (0.0, 0.1, 0.3, 1.0)}
 
     weight: NonNegative = 1.0
     """λ: weight of the smoothness term, per unit of cross-entropy (both in nats)."""

@@ -17,6 +17,7 @@ from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, small
 from sslbench.stats.signed_ranks import PairwiseWilcoxon, pairwise_wilcoxon, wilcoxon
 from sslbench.stats.split_lottery import SplitLottery, crossed_lottery, nested_lottery
 from sslbench.stats.summary import Summary, summarise
+from sslbench.stats.validation import accuracy_noise, examples_to_tell
 from sslbench.stats.verdicts import Decision, Verdict, decide, verdict
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "SplitLottery",
     "Summary",
     "Verdict",
+    "accuracy_noise",
     "compare_paired",
     "critical_difference",
     "crossed_lottery",
     "decide",
+    "examples_to_tell",
     "friedman",
     "holm",
     "indistinct_groups",

@@ -174,7 +174,14 @@ def test_selected_is_by_validation_and_oracle_by_test():
 def test_without_validation_nothing_is_selected():
     (outcome,) = run(make_method("supervised"), moons(validation=0), [rng_of(0)], CPU)
     assert outcome.metrics["accuracy"]["selected"] is None
-    assert outcome.curves["validation_accuracy"] == [None] * 4
+    assert outcome.curves["validation_accuracy"] == outcome.curves["validation_nll"] == [None] * 4
+
+
+def test_the_validation_loss_is_a_curve():
+    (outcome,) = run(make_method("supervised"), moons(), [rng_of(0)], CPU)
+    losses = outcome.curves["validation_nll"]
+    assert len(losses) == 4
+    assert all(loss is not None and loss > 0 for loss in losses)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
