@@ -1,0 +1,104 @@
+"""scikit-learn's SGDClassifier with logistic loss, in batches: all classes and several rows in one matrix product."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+
+class BatchedSGD(ClassifierMixin, BaseEstimator):
+    """One-versus-rest logistic regression by stochastic gradient descent, as `SGDClassifier(loss="log_loss")` does it.
+
+    The same loss, L2 penalty, "optimal" step sizes 1 / (α (t + t₀)) and stopping rule. Otherwise:
+
+    - a step sums the gradients of `batch` rows, taken at the same weights; t counts rows, as before;
+    - all classes step together and stop together, when their summed loss has not fallen by `tol` for 10 epochs (not 5);
+    - the rows are shuffled once, and then in every epoch the batches are;
+    - float32.
+
+    With `batch=1` and without shuffling it is SGDClassifier to rounding.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1e-5,
+        batch: int = 8,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        n_iter_no_change: int = 10,
+        shuffle: bool = True,
+        random_state: int = 0,
+    ) -> None:
+        """
+        Args:
+            alpha: weight of the L2 penalty.
+            batch: rows of a step.
+            max_iter: epochs, at most.
+            tol: training ends when the mean loss has not fallen by it for `n_iter_no_change` epochs; None: never.
+        """
+        self.alpha, self.batch, self.max_iter, self.tol = alpha, batch, max_iter, tol
+        self.n_iter_no_change, self.shuffle, self.random_state = n_iter_no_change, shuffle, random_state
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> BatchedSGD:
+        """x (n, features) float32, y (n,) labels."""
+        self.classes_, places = np.unique(y, return_inverse=True)
+        generator = torch.Generator().manual_seed(self.random_state)
+        order = torch.randperm(len(x), generator=generator) if self.shuffle else torch.arange(len(x))
+        inputs = torch.as_tensor(x)[order]
+        targets = F.one_hot(torch.as_tensor(places), len(self.classes_)).to(inputs.dtype)[order]
+        batches = list(zip(inputs.split(self.batch), targets.split(self.batch), strict=True))
+        self._weights = inputs.new_zeros(inputs.shape[1], len(self.classes_))
+        self._bias = inputs.new_zeros(len(self.classes_))
+        seen, best, stale = 0, math.inf, 0
+        for epoch in range(self.max_iter):
+            turn = torch.randperm(len(batches), generator=generator).tolist() if self.shuffle else range(len(batches))
+            loss = self._epoch([batches[i] for i in turn], seen)
+            seen, self.n_iter_ = seen + len(inputs), epoch + 1
+            stale = stale + 1 if self.tol is not None and loss / len(inputs) > best - self.tol else 0
+            best = min(best, loss / len(inputs))
+            if stale == self.n_iter_no_change:
+                break
+        return self
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """(n, features) -> (n, classes): each class's own probability, scaled to sum to 1, as SGDClassifier has it."""
+        scores = torch.sigmoid(torch.addmm(self._bias, torch.as_tensor(x), self._weights))
+        total = scores.sum(dim=1, keepdim=True)
+        even = torch.full_like(scores, 1 / scores.shape[1])
+        return torch.where(total > 0, scores / total, even).numpy()
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """(n, features) -> (n,): the most probable class."""
+        predicted: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
+        return predicted
+
+    def _epoch(self, batches: list[tuple[Tensor, Tensor]], seen: int) -> float:
+        """One pass; returns the loss of all rows and classes, each row's before its step."""
+        first = self._first_step()
+        scale, losses = 1.0, self._bias.new_zeros(())
+        for inputs, targets in batches:
+            rate = 1 / (self.alpha * (first + seen))
+            seen += len(inputs)
+            scores = torch.addmm(self._bias, inputs, self._weights, alpha=scale)
+            losses += F.binary_cross_entropy_with_logits(scores, targets, reduction="sum")
+            gradient = torch.sigmoid_(scores).sub_(targets)
+            # The penalty shrinks all weights in every step: a factor beside them costs less than the product.
+            scale *= max(0.0, 1 - rate * self.alpha) ** len(inputs)
+            self._weights.addmm_(inputs.T, gradient, alpha=-rate / scale)
+            self._bias.sub_(gradient.sum(dim=0), alpha=rate)
+            if scale < 1e-4:
+                self._weights *= scale
+                scale = 1.0
+        self._weights *= scale
+        return float(losses)
+
+    def _first_step(self) -> float:
+        """t₀, after Bottou: the first step is as long as typical weights are large."""
+        typical = math.sqrt(1 / math.sqrt(self.alpha))
+        slope = 1 / (1 + math.exp(-typical))
+        return max(1.0, slope) / (typical * self.alpha)
