@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from sslbench.records import Record
 from sslbench.report import pseudo_label_plots
@@ -228,9 +228,27 @@ def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figur
         axes.set_ylabel(label)
     rows[0].set_ylim(bottom=_floor(records))
     rows[-1].set_xlabel("training step")
+    _epochs_axis(rows[0], records)
     drawn.align_ylabels(list(rows))
     legend(drawn, {m: style[m] for m in methods})
     return drawn
+
+
+def _epochs_axis(axes: Axes, records: Sequence[Record]) -> None:
+    """Passes over the unlabelled pool along the top, where they are alike for all methods that make any."""
+    lines = {
+        tuple(line.items()) for r in records if len(line := _points(r, "unlabelled_epochs")) > 1 and line.max() > 0
+    }
+    if len(lines) != 1:
+        return
+    steps, epochs = np.array(lines.pop()).T
+    later = np.flatnonzero(epochs > 0)[0]  # before, a phase on the labelled set alone: no pass is done
+    rate = (epochs[-1] - epochs[max(later - 1, 0)]) / (steps[-1] - steps[max(later - 1, 0)])
+    begin = steps[-1] - epochs[-1] / rate
+    top = axes.secondary_xaxis("top", functions=(lambda x: (x - begin) * rate, lambda e: e / rate + begin))
+    top.set_xlabel("passes over the unlabelled pool", fontsize=9)
+    ticks = MaxNLocator(6, integer=True).tick_values(0, epochs[-1])
+    top.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if 0 <= tick <= epochs[-1]]))
 
 
 def _curve_plots(records: Sequence[Record], style: Mapping[str, Look]) -> Iterator[Plot]:
