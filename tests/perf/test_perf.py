@@ -31,7 +31,7 @@ def test_a_pair_from_the_command_line_to_the_page(tmp_path):
     assert "node" not in measured["machine_info"]
     summary.main(str(file))
     page = (tmp_path / "README.md").read_text()
-    assert "| supervised, two moons 6 + 1000, 1 seeds |" in page
+    assert "| supervised, two moons 6 + 1000, 1 seed |" in page
     assert "A quick look, not a measurement" in page
 
 
