@@ -28,8 +28,8 @@ def features(labelled: np.ndarray, *others: np.ndarray, components: int = 50) ->
     """Pixels (n, 784) to quadratic features of their principal components (n, 1326), fitted on the labelled images alone."""
     # Without a solver named, scikit-learn may take a randomised one, which the article's figures do not depend on.
     pipeline = make_pipeline(Normalizer(), PCA(components, svd_solver="full"), PolynomialFeatures(2))
-    yield pipeline.fit_transform(labelled).astype(np.float32)
-    for pixels in others:
+    pipeline.fit(labelled)
+    for pixels in (labelled, *others):
         yield pipeline.transform(pixels).astype(np.float32)
 
 
