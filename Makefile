@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
+DEVICE ?= cpu
+PERF = $(if $(QUICK),results/local/perf-$(DEVICE),results/perf-$(DEVICE))
 
-.PHONY: help setup bench bench-article test test-fast check format report ui clean
+.PHONY: help setup bench bench-article test test-fast check format perf report ui clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -37,6 +39,13 @@ check: setup  ## ruff (lint and format) and mypy
 format: setup  ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+perf: setup  ## speed and memory against plain loops (DEVICE=cuda; QUICK=1 for a look at whether it works)
+	@mkdir -p $(PERF)
+	@$(BIN)/python -m pytest benchmarks/perf -q -p no:xdist -p no:cacheprovider --device $(DEVICE) $(if $(QUICK),--quick) \
+		--benchmark-columns=median,rounds --benchmark-json $(PERF)/perf.json
+	@$(BIN)/python -m benchmarks.perf.summary $(PERF)/perf.json
+	@echo "$(PERF)/README.md"
 
 report: setup  ## tables, plots and report.html of the last make bench, again
 	@$(BIN)/sslbench report results/local/quick

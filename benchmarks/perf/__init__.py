@@ -1,0 +1,1 @@
+"""How fast sslbench is, held against the plain loops of `baselines/`: `make perf`."""

@@ -1,0 +1,201 @@
+"""The measurements of `make perf` as a table.
+
+python -m benchmarks.perf.summary results/perf-cpu/perf.json    writes README.md beside it
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Info = Mapping[str, Any]
+
+TITLES = {
+    "step": "Training steps",
+    "cell": "Whole cells",
+    "suite": "A whole suite",
+    "logistic": "The article's logistic pseudo-labelling",
+    "evaluation": "Evaluation",
+    "append": "Store: append",
+    "load": "Store: load",
+    "plan": "A finished suite is recognised",
+    "report": "Report",
+    "mlflow": "MLflow",
+    "start": "Start-up",
+}
+"""Groups of pairs, in the order of the page."""
+
+
+def main(path: str) -> None:
+    file = Path(path)
+    file.with_name("README.md").write_text(page(json.loads(file.read_text()), file), encoding="utf-8")
+
+
+def page(measured: Mapping[str, Any], file: Path) -> str:
+    """The README of a file that pytest-benchmark wrote."""
+    about = measured["machine_info"]
+    groups: dict[str, list[Info]] = {}
+    for benchmark in measured["benchmarks"]:
+        groups.setdefault(benchmark["group"], []).append(benchmark["extra_info"])
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    commit = (measured.get("commit_info") or {}).get("id") or "unknown"
+    changed = " and changes" if about["dirty"] else ""
+    parts = [
+        f"# {file.parent.name}",
+        f"    make perf{' DEVICE=cuda' if about['device'] != 'cpu' else ''}{' QUICK=1' if about['quick'] else ''}",
+        f"{about['machine']}; device: {about['device']}; {versions}; commit {commit[:12]}{changed}; "
+        f"load average before it began: {about['load']:.1f}; {about['started']}.",
+        *(["**A quick look, not a measurement.**"] if about["quick"] else []),
+        "A ratio is the plain reference's time over sslbench's: above 1, sslbench is faster. The two take turns, each in a "
+        "process of its own and on one thread; a ratio is the median over the rounds, with an interval that holds the median "
+        "with 95 % (with fewer than six rounds: the whole range). The process of the engine keeps freed memory as the engine's "
+        "workers do. Both sides are checked to compute the same before they are timed: same losses and weights, in "
+        "float64, on the same draws. Memory is what the side needed beyond what it held with all libraries imported.",
+    ]
+    for group, title in TITLES.items():
+        if group in groups:
+            parts += [f"## {title}", *_notes(group, groups[group]), table(PAIRS, map(_pair, groups[group]))]
+    for group, section in SECTIONS.items():
+        if group in groups:
+            parts += section(groups)
+    return "\n\n".join(parts) + "\n"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown: the first column is text, the others are numbers."""
+    header = list(header)
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+PAIRS = ("", "ratio", "interval", "rounds", "sslbench", "reference", "sslbench, memory", "reference, memory")
+
+
+def _pair(info: Info) -> list[str]:
+    def seconds(side: str) -> str:
+        return duration(statistics.median(info[f"{side}_s"]) / info.get("steps", 1))
+
+    def memory(side: str) -> str:
+        return f"{info[f'{side}_bytes'] / 2**20:.0f} MiB" if f"{side}_bytes" in info else ""
+
+    sides = ("engine", "reference")
+    interval = f"{info['low']:.2f} to {info['high']:.2f}"
+    return [
+        info["name"],
+        f"{info['ratio']:.2f}",
+        interval,
+        str(info["rounds"]),
+        *map(seconds, sides),
+        *map(memory, sides),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Three digits with a unit that suits them."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def _notes(group: str, infos: list[Info]) -> list[str]:
+    if group == "step":
+        return ["Times are those of one step of all seeds; the reference trains ten seeds one after the other."]
+    if group == "suite":
+        info = infos[0]
+        ours, theirs = info["cells_per_minute"]
+        return [
+            "`sslbench run` with its default workers, records, MLflow and report, against a script of plain loops in one "
+            f"process with torch's default threads: {ours:.1f} against {theirs:.1f} cells a minute."
+        ]
+    if group == "plan":
+        return [f"Wanted: at most {infos[0]['wanted_s']:.0f} s. The reference is `json.loads` of each line."]
+    if group == "load":
+        return ["The reference is `json.loads` of each line."]
+    if group == "report":
+        return ["The reference is the table of means alone, by pandas: what the plots and the page cost is the rest."]
+    if group == "start":
+        return ["The reference is the help of a typer program with two empty commands."]
+    if group == "mlflow":
+        cells = infos[0]["cells"]
+        ours = statistics.median(infos[0]["engine_s"]) / cells
+        return [f"The same values by mlflow's own functions, a call a point of the curves. {duration(ours)} a cell."]
+    return []
+
+
+# What is no pair ----------------------------------------------------------------------------------------------------
+
+
+def shares(groups: Mapping[str, list[Info]]) -> list[str]:
+    """Floating-point operations a second of the engine's steps, as shares of the machine's peaks."""
+    peaks = {info["name"]: info["flops"] for info in groups["peak"]}
+    rows = [
+        [
+            info["name"],
+            f"{(rate := info['flops'] * info['steps'] / statistics.median(info['engine_s'])) / 1e9:.2f}",
+            *(f"{100 * rate / top:.1f} %" for top in peaks.values()),
+        ]
+        for info in groups.get("step", [])
+        if "flops" in info
+    ]
+    tops = ", ".join(f"{top / 1e9:.1f} of the {name}" for name, top in peaks.items())
+    return [
+        "## Share of the machine's peak",
+        f"Measured peaks in 10⁹ operations a second, float32, one thread: {tops}. The operations of a step are those of its "
+        "matrix products and convolutions, by torch's counter.",
+        table(["step", "10⁹/s", *(f"of the {name}" for name in peaks)], rows),
+    ]
+
+
+def multiple(groups: Mapping[str, list[Info]]) -> list[str]:
+    """What VAT costs over a supervised step, and what it must."""
+    info = groups["multiple"][0]
+    pairs = zip(info["engine_s"], info["reference_s"], strict=True)
+    times = sorted(vat / supervised for vat, supervised in pairs)
+    return [
+        "## VAT over supervised",
+        f"A VAT step on 32 labelled + 256 unlabelled rows takes {statistics.median(times):.2f} times a supervised step on 288 "
+        f"labelled rows ({1 / info['high']:.2f} to {1 / info['low']:.2f}, {info['rounds']} rounds).",
+        "Passes: a supervised row goes forward once, and back to the input and to the weights (3). An unlabelled row of VAT goes "
+        "forward three times (target, direction, loss), back to the input twice and back to the weights once (6). So 288 rows "
+        f"would cost (32 · 3 + 256 · 6) / (288 · 3) = 1.89 times as much; counted in floating-point operations "
+        f"it is {info['floor']:.2f}, for the first layer of a supervised step has no way back to the input.",
+    ]
+
+
+def parts(groups: Mapping[str, list[Info]]) -> list[str]:
+    """Where the time of a suite goes."""
+    info = groups["shares"][0]
+    seconds = dict(info["parts"])
+    whole, _ = seconds.pop("whole"), seconds.pop("cells")
+    rows = [[name, f"{value:.2f} s", f"{100 * value / whole:.1f} %"] for name, value in seconds.items()]
+    around = sum(value for name, value in seconds.items() if name not in ("data", "training"))
+    without = around - seconds["evaluation"]
+    return [
+        "## Where the time of a suite goes",
+        f"{info['name']}, in one process. All but data and training: {100 * around / whole:.1f} % (wanted: at most 5 %), and "
+        f"{100 * without / whole:.1f} % without the evaluation. The report is made once, however many cells there are.",
+        table(["part", "time", "share"], rows),
+    ]
+
+
+def memory(groups: Mapping[str, list[Info]]) -> list[str]:
+    """Whether memory grows with the cells."""
+    info = groups["memory"][0]
+    held = [value / 2**20 for value in info["tenths"]]
+    return [
+        "## Memory over many cells",
+        f"{info['name']} in one process, the most memory in each tenth of them: {', '.join(f'{m:.0f}' for m in held)} MiB. "
+        f"From the second tenth to the last: {100 * (held[-1] / held[1] - 1):+.1f} %.",
+    ]
+
+
+SECTIONS = {"peak": shares, "multiple": multiple, "shares": parts, "memory": memory}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
