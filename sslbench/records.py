@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic_core import from_json
 
 from sslbench.errors import BadInput
 
@@ -78,14 +79,14 @@ class Record:
         return json.dumps(_plain(asdict(self)), allow_nan=False, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, line: str) -> Record:
+    def from_json(cls, line: str | bytes) -> Record:
         """The record of a line.
 
         Raises:
             ValueError: the line is not a whole record.
             BadInput: it has another schema.
         """
-        given = json.loads(line)
+        given = from_json(line)  # three times as fast as the standard library's
         if not isinstance(given, dict):
             raise ValueError("not a JSON object")
         if given.get("schema") != SCHEMA:
@@ -93,13 +94,15 @@ class Record:
                 f"A record of schema {given.get('schema')!r}, where this sslbench reads schema {SCHEMA}: "
                 "give another --out folder, or read it with the sslbench that wrote it."
             )
-        known = {f.name for f in fields(cls)}
         if missing := {"cell", "method", "scenario", "seed", "status"} - given.keys():
             raise ValueError(f"no {', '.join(sorted(missing))}")
         parts = [given["cell"], given["method"], given["scenario"]]
         if not all(isinstance(p, dict) for p in parts) or not {"id", "key"} <= given["cell"].keys():
             raise ValueError("cell, method or scenario is not what it should be")
-        return cls(**{name: value for name, value in given.items() if name in known})
+        return cls(**{name: value for name, value in given.items() if name in _FIELDS})
+
+
+_FIELDS = frozenset(f.name for f in fields(Record))
 
 
 class Store:
@@ -127,7 +130,7 @@ class Store:
             raise BadInput(f"The records in {self.path} cannot be read: {error.strerror}.") from error
         for number, line in enumerate(lines, 1):
             try:
-                records.append(Record.from_json(line.decode()))
+                records.append(Record.from_json(line))
             except BadInput as error:
                 raise BadInput(f"{self.path}, line {number}: {error}") from error
             except (ValueError, TypeError):

@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = ["Rng", "philox"]
+
+Words = TypeVar("Words", Tensor, int)
 
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -29,15 +32,15 @@ _ROUNDS = 10
 _CHUNK = 1 << 14  # counter blocks computed at once on a CPU, so that the working set stays in its cache
 
 
-def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def philox(counter: Sequence[Words], key: Sequence[Words]) -> tuple[Words, Words, Words, Words]:
     """Philox 4x32-10.
 
     Args:
-        counter: four tensors of unsigned 32-bit words held in int64, broadcastable.
-        key: two such tensors.
+        counter: four tensors of unsigned 32-bit words held in int64, broadcastable; or four integers.
+        key: two such.
 
     Returns:
-        Four tensors of unsigned 32-bit words held in int64.
+        Four such.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -45,11 +48,12 @@ def philox(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Te
         if round_:
             k0 = (k0 + _WEYL[0]) & _MASK
             k1 = (k1 + _WEYL[1]) & _MASK
-        # A 32 x 32 bit product may wrap the sign of an int64, but its 64 bits are right.
+        # A 32 x 32 bit product may wrap the sign of an int64, but its 64 bits are right. Of c1 and c3 only the low halves
+        # are meant: they stay whole until the mask of the next round.
         product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c2 = ((product1 >> 32) & _MASK) ^ c1 ^ k0, ((product0 >> 32) & _MASK) ^ c3 ^ k1
-        c1, c3 = product1 & _MASK, product0 & _MASK
-    return c0, c1, c2, c3
+        c0, c2 = ((product1 >> 32) ^ (c1 ^ k0)) & _MASK, ((product0 >> 32) ^ (c3 ^ k1)) & _MASK
+        c1, c3 = product1, product0
+    return c0, c1 & _MASK, c2, c3 & _MASK
 
 
 def _words(key: Tensor, counter: Tensor, blocks: int) -> Tensor:
@@ -145,52 +149,78 @@ def _(info, in_dims, key, counter, blocks, kind):  # type: ignore[no-untyped-def
     return _draw_soon(key, counter, blocks, kind), 0
 
 
+def _digest(name: str | int) -> tuple[int, int, int, int]:
+    """Four 32-bit words that stand for a name."""
+    digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode()).digest()
+    a, b, c, d = (int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+    return a, b, c, d
+
+
 class Rng:
     """A stream of draws named by a key. Drawing advances it; deriving a child or a step does not."""
 
-    __slots__ = ("_draws", "_key", "_lane", "_step")
+    __slots__ = ("_device", "_draws", "_key", "_lane", "_step", "_words")
 
-    def __init__(self, key: Tensor, step: Tensor | int | None = None, lane: int = 0) -> None:
+    def __init__(
+        self,
+        key: Tensor | tuple[int, int],
+        step: Tensor | int | None = None,
+        lane: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
         """
         Args:
-            key: (2,) int64 words in [0, 2^32); batched under `vmap` when seeds are stacked.
+            key: (2,) int64 words in [0, 2^32), batched under `vmap` when seeds are stacked; or two integers, from which
+                children are derived without a tensor.
             step: training step, a counter word of its own (0 outside of any step); a 0-d int64 tensor in captured code.
             lane: keeps draws for different purposes within a step apart.
+            device: where to draw, if the key is given as integers.
         """
-        self._key, self._step, self._lane, self._draws = key, step, lane, 0
+        self._key: Tensor | None = key if isinstance(key, Tensor) else None
+        self._words: tuple[int, int] | None = None if isinstance(key, Tensor) else key
+        self._device = key.device if isinstance(key, Tensor) else device
+        self._step, self._lane, self._draws = step, lane, 0
 
     @classmethod
     def root(cls, seed: int, device: torch.device | str = "cpu") -> Rng:
         """The generator of a whole suite. `seed` is in [0, 2^64)."""
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"a seed must be in [0, 2^64), not {seed}")
-        return cls(torch.tensor([seed & _MASK, seed >> 32], dtype=torch.int64, device=device))
+        return cls((seed & _MASK, seed >> 32), device=device)
 
     @property
     def key(self) -> Tensor:
         """(2,) int64: what the draws depend on, with step and lane."""
+        if self._key is None:
+            self._key = torch.tensor(self._words, dtype=torch.int64, device=self._device)
         return self._key
 
     def child(self, *names: str | int) -> Rng:
         """An independent generator, named by this one's key, step and lane and by `names`, not by what was drawn."""
-        key = self._key
-        if self._step is not None or self._lane:  # a child within a step belongs to the step
+        belongs = self._step is not None or self._lane  # a child within a step belongs to the step
+        if self._words is not None and not isinstance(self._step, Tensor):
+            k0, k1 = self._words
+            if belongs:
+                k0, k1, _, _ = philox((_MASK, _MASK, self._step or 0, self._lane), (k0, k1))
+            for name in names:
+                k0, k1, _, _ = philox(_digest(name), (k0, k1))
+            return Rng((k0, k1), device=self._device)
+        key = self.key
+        if belongs:
             draw = torch.tensor(_MASK, device=key.device)
             words = philox([draw, draw, *self._position()[1:]], (key[..., 0], key[..., 1]))
             key = torch.stack(words[:2], dim=-1)
         for name in names:
-            digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode()).digest()
-            counter = [torch.tensor(int.from_bytes(digest[i : i + 4], "little")) for i in range(0, 16, 4)]
-            words = philox([c.to(key.device) for c in counter], (key[..., 0], key[..., 1]))
-            key = torch.stack(words[:2], dim=-1)
+            counter = [torch.tensor(word, device=key.device) for word in _digest(name)]
+            key = torch.stack(philox(counter, (key[..., 0], key[..., 1]))[:2], dim=-1)
         return Rng(key)
 
     def at(self, step: Tensor | int, lane: int = 0) -> Rng:
         """The draws of one step (and of one lane in it)."""
-        return Rng(self._key, step, lane)
+        return Rng(self._words or self.key, step, lane, self._device)
 
     def to(self, device: torch.device | str) -> Rng:
-        return Rng(self._key.to(device), self._step, self._lane)
+        return Rng(self._words or self.key.to(device), self._step, self._lane, device)
 
     def uniform(self, *shape: int) -> Tensor:
         """float32 in [0, 1)."""
@@ -219,7 +249,7 @@ class Rng:
         size = 1
         for extent in shape:
             size *= extent
-        numbers = _draw_op(self._key, self._position(), max(1, -(-size // 4)), kind)
+        numbers = _draw_op(self.key, self._position(), max(1, -(-size // 4)), kind)
         self._draws += 1
         return numbers[:size].reshape(tuple(shape))
 
@@ -227,4 +257,4 @@ class Rng:
         if isinstance(self._step, Tensor):
             draw, lane = (torch.full_like(self._step, v) for v in (self._draws, self._lane))
             return torch.stack([draw, self._step, lane], dim=-1)
-        return torch.tensor([self._draws, self._step or 0, self._lane], dtype=torch.int64, device=self._key.device)
+        return torch.tensor([self._draws, self._step or 0, self._lane], dtype=torch.int64, device=self.key.device)

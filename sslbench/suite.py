@@ -138,15 +138,15 @@ class Cell:
 
     def key(self, data_sha256: str) -> str:
         """Hash over everything that could change the result. The split follows from what is in it."""
-        content = {
-            "schema": SCHEMA,
-            "method": [self.method_base, params(self.method)],
-            "scenario": [self.scenario_base, params(self.scenario)],
-            "seeds": [self.suite_seed, self.seed, self.training_seed],
-            "source": dataclasses.astuple(self.source),
-            "data": data_sha256,
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        content = (
+            SCHEMA,
+            (self.method_base, _params_text(self.method)),
+            (self.scenario_base, _params_text(self.scenario)),
+            (self.suite_seed, self.seed, self.training_seed),
+            (self.source.common, self.source.method, self.source.scenario),
+            data_sha256,
+        )
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -220,9 +220,22 @@ def seed_rng(suite_seed: int, seed: int) -> Rng:
 
 def params(thing: Method | Scenario) -> Params:
     """The parameters of a method or scenario, as JSON has them."""
-    assert dataclasses.is_dataclass(thing)
-    given: Params = json.loads(json.dumps(dataclasses.asdict(thing)))
+    given: Params = json.loads(_params_text(thing))
     return given
+
+
+_texts: dict[int, tuple[Method | Scenario, str]] = {}  # by identity: the cells of a pair share their instances
+
+
+def _params_text(thing: Method | Scenario) -> str:
+    """The parameters as JSON text, written once for each instance."""
+    known = _texts.get(id(thing))
+    if known is None or known[0] is not thing:
+        assert dataclasses.is_dataclass(thing)
+        if len(_texts) >= 4096:
+            _texts.clear()
+        known = _texts[id(thing)] = thing, json.dumps(dataclasses.asdict(thing), sort_keys=True)
+    return known[1]
 
 
 @dataclass(frozen=True)
