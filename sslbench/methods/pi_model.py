@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 
 from sslbench.methods.base import (
     Around,
@@ -20,6 +19,7 @@ from sslbench.methods.base import (
     Step,
     cross_entropy,
     method,
+    softmax,
 )
 from sslbench.rng import Rng
 
@@ -46,9 +46,9 @@ class PiModel(LossMethod):
 
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
         labelled = cross_entropy(model, batch, rng)
-        first = F.softmax(model(batch.u, rng), dim=-1)
+        first = softmax(model(batch.u, rng))
         with torch.no_grad():
-            second = F.softmax(model(batch.views[0], rng), dim=-1)
+            second = softmax(model(batch.views[0], rng))
         rise = (step.progress / max(self.ramp, 1e-9)).clamp(max=1)
         return Loss(
             labelled,

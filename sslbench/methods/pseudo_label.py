@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from sslbench.errors import BadInput
@@ -23,6 +22,8 @@ from sslbench.methods.base import (
     Step,
     cross_entropy,
     method,
+    nll,
+    softmax,
 )
 from sslbench.rng import Rng
 
@@ -61,9 +62,9 @@ class PseudoLabel(LossMethod):
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
         labelled = cross_entropy(model, batch, rng)
         with torch.no_grad():
-            confidence, pseudo = F.softmax(model(batch.u), dim=-1).max(dim=-1)
+            confidence, pseudo = softmax(model(batch.u)).max(dim=-1)
         kept = (confidence >= self.threshold).to(labelled.dtype)
-        losses = F.cross_entropy(model(batch.u, rng), pseudo, reduction="none")
+        losses = nll(model(batch.u, rng), pseudo)
         return Loss(
             labelled,
             unlabelled=(kept * losses).mean(),

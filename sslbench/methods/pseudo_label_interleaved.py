@@ -8,7 +8,6 @@ from itertools import chain, repeat
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 
 from sslbench.errors import BadInput
 from sslbench.methods.base import (
@@ -25,6 +24,7 @@ from sslbench.methods.base import (
     Step,
     cross_entropy,
     method,
+    nll,
 )
 from sslbench.methods.pseudo_label import ramp
 from sslbench.rng import Rng
@@ -67,7 +67,7 @@ class PseudoLabelInterleaved(LossMethod):
             return Loss(cross_entropy(model, batch, rng), weight=self.alpha(step))
         with torch.no_grad():
             pseudo = model(batch.u).argmax(dim=-1)
-        return Loss(0.0, unlabelled=F.cross_entropy(model(batch.u, rng), pseudo), weight=self.alpha(step))
+        return Loss(0.0, unlabelled=nll(model(batch.u, rng), pseudo).mean(), weight=self.alpha(step))
 
     def alpha(self, step: Step) -> torch.Tensor:
         """α(t): 0-d."""

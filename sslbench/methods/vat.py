@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import grad
 
@@ -23,7 +22,9 @@ from sslbench.methods.base import (
     Step,
     cross_entropy,
     kl,
+    log_softmax,
     method,
+    softmax,
 )
 from sslbench.rng import Rng
 
@@ -63,11 +64,11 @@ class VAT(LossMethod):
         del step
         labelled = cross_entropy(model, batch, rng)
         with torch.no_grad():
-            target = F.softmax(model(batch.u), dim=-1)
+            target = softmax(model(batch.u))
         logits = model(batch.u + self.perturbation(model, batch.u, target, rng))
         smoothness = kl(target, logits).mean()
         if self.entropy:
-            log_p = F.log_softmax(logits, dim=-1)
+            log_p = log_softmax(logits)
             smoothness = smoothness - self.entropy * (log_p.exp() * log_p).sum(dim=-1).mean()
         return Loss(labelled, unlabelled=smoothness, weight=self.weight)
 

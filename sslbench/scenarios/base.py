@@ -65,7 +65,7 @@ class Scenario:
     """L2 penalty on the weights, as torch.optim has it."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate over training: constant, or a half cosine down to 0."""
-    points: Count = 20
+    points: Count = 10
     """Points of the learning curves, evenly spread over the steps, the last at the end."""
 
     watched: Count = 250
