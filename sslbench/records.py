@@ -39,7 +39,7 @@ class Record:
     """`name`, `base` (the registered method it is a variant of), `params`, `origins` (where each was set: default, scenario,
     suite or --set), and `code`, the digest of its source."""
     scenario: dict[str, Any]
-    """`name`, `family`, `params`, `series` (what scenarios are called that differ in label count alone), `labels`, `class_names`,
+    """`name`, `family`, `params`, `labels`, `class_names`,
     `missing` (classes without labels), `suite_seed`, and `code`, the digest of its and the common source."""
     seed: int
     status: Status
@@ -69,6 +69,12 @@ class Record:
     @property
     def key(self) -> str:
         return self.cell["key"]
+
+    @property
+    def series(self) -> str:
+        """What scenarios are called that differ in their label count alone: the scenario's name without the count."""
+        name, labels = str(self.scenario["name"]), str(self.scenario.get("labels"))
+        return "-".join(part for part in name.split("-") if part != labels) or name
 
     @property
     def finished(self) -> bool:

@@ -115,11 +115,6 @@ class Cell:
         return f"{self.method_name}/{self.scenario_name}/seed{self.seed}{training}"
 
     @property
-    def series(self) -> str:
-        """What scenarios are called that differ in their label count alone: the scenario's name without the count."""
-        return "-".join(part for part in self.scenario_name.split("-") if part != str(self.scenario.labels))
-
-    @property
     def obstacle(self) -> str | None:
         """Why the method cannot run on the scenario, if it cannot."""
         return obstacle(self.method, self.scenario)

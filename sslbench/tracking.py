@@ -196,7 +196,7 @@ def _tags(record: Record) -> dict[str, str]:
         "status": record.status,
         "reason": record.reason,
         "family": record.scenario["family"],
-        "series": record.scenario.get("series"),
+        "series": record.series,
         "base": _base(record.method),
         "method_params": _text(record.method.get("params", {})),
         "scenario_params": _text(record.scenario.get("params", {})),
@@ -689,7 +689,7 @@ def _dataset(entities: ModuleType, record: Record) -> Any:
     scenario, provenance = record.scenario, record.provenance
     about = {name: scenario.get(name) for name in ("labels", "missing", "class_names")}
     dataset = entities.Dataset(
-        name=_clip(str(scenario.get("series") or scenario["name"]), 500),
+        name=_clip(record.series, 500),
         digest=provenance["split_sha256"][:DIGEST_LENGTH],
         source_type="sslbench",
         source=json.dumps({"split_sha256": provenance["split_sha256"], "data_sha256": provenance.get("data_sha256")}),

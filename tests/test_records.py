@@ -118,3 +118,12 @@ def test_records_of_older_settings_of_a_scenario_are_left_out(tmp_path):
 def test_what_is_finished():
     states = {s: a_record(status=s).finished for s in ("ok", "diverged", "skipped", "failed", "timeout")}
     assert states == {"ok": True, "diverged": True, "skipped": True, "failed": False, "timeout": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "series"),
+    [("mnist5k-50", 50, "mnist5k"), ("mnist5k-1000-no7", 1000, "mnist5k-no7"), ("mine", 50, "mine"), ("50", 50, "50")],
+)
+def test_the_series_is_the_name_without_the_label_count(name, labels, series):
+    about = {"name": name, "labels": labels}
+    assert Record(cell={}, method={}, scenario=about, seed=0, status="ok").series == series

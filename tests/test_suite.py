@@ -300,8 +300,3 @@ def test_it_is_known_where_a_parameter_was_set():
     assert suite.origins["vat", "two-moons-6"] == {
         "weight": "--set", "radius": "scenario", "xi": "suite", "iterations": "default", "entropy": "scenario",
     }  # fmt: skip
-
-
-def test_the_series_is_the_name_without_the_label_count():
-    suite = make_suite(BASE | {"methods": ["supervised"], "scenarios": ["mnist5k-1000-no7", "mnist5k-50"]})
-    assert [c.series for c in suite.cells() if c.seed == 0] == ["mnist5k-no7", "mnist5k"]

@@ -37,7 +37,6 @@ def a_record(method: str = "vat", scenario: str = "mnist-50", seed: int = 0, **c
             "name": scenario,
             "family": "mnist",
             "params": {"labels": labels, "missing": missing, "steps": 10 * labels},
-            "series": "mnist",
             "labels": labels,
             "class_names": ["zero", "one/two", "three"],
             "missing": missing,

@@ -136,7 +136,6 @@ def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
             "name": cell.scenario_name,
             "base": cell.scenario_base,
             "family": cell.scenario.family,
-            "series": cell.series,
             "labels": cell.scenario.labels,
             "class_names": list(names),
             "missing": list(cell.scenario.missing_classes()),

@@ -267,7 +267,7 @@ _COLUMNS = {
     "base": lambda r: r.method.get("base", r.method["name"]),
     "scenario": lambda r: r.scenario["name"],
     "family": lambda r: r.scenario.get("family", ""),
-    "series": lambda r: r.scenario.get("series") or r.scenario["name"],
+    "series": lambda r: r.series,
     "labels": lambda r: r.scenario.get("labels"),
     "seed": lambda r: r.seed,
     "training_seed": lambda r: r.training_seed,

@@ -11,13 +11,13 @@ import numpy as np
 from sslbench.records import Record, Store
 
 SCENARIOS: dict[str, dict[str, Any]] = {
-    "mnist5k-10": {"family": "label-count", "series": "mnist5k", "labels": 10},
-    "mnist5k-20": {"family": "label-count", "series": "mnist5k", "labels": 20},
-    "mnist5k-50": {"family": "label-count", "series": "mnist5k", "labels": 50},
-    "mnist5k-1000": {"family": "label-count", "series": "mnist5k", "labels": 1000},
-    "mnist5k-1000-no7": {"family": "missing-class", "series": "mnist5k-1000-no7", "labels": 1000, "missing": [7]},
-    "two-moons-6": {"family": "two-moons", "series": "two-moons", "labels": 6, "class_names": ["upper", "lower"]},
-    "mnist5k-1000-logreg": {"family": "logistic-regression", "series": "mnist5k-logreg", "labels": 1000},
+    "mnist5k-10": {"family": "label-count", "labels": 10},
+    "mnist5k-20": {"family": "label-count", "labels": 20},
+    "mnist5k-50": {"family": "label-count", "labels": 50},
+    "mnist5k-1000": {"family": "label-count", "labels": 1000},
+    "mnist5k-1000-no7": {"family": "missing-class", "labels": 1000, "missing": [7]},
+    "two-moons-6": {"family": "two-moons", "labels": 6, "class_names": ["upper", "lower"]},
+    "mnist5k-1000-logreg": {"family": "logistic-regression", "labels": 1000},
 }
 
 METHODS = ("supervised", "pseudo-label", "pi-model", "vat")
@@ -43,7 +43,7 @@ def record(
     """A record without curves or arrays. `changes` replace whole fields; `split` sets the digest of the split."""
     split = changes.pop("split", f"{scenario}-{seed}-" + "0" * 52)
     about = {"missing": [], "class_names": [str(c) for c in range(10)], "params": {"steps": 100}}
-    about |= {"family": "label-count", "series": scenario, "labels": 50} | SCENARIOS.get(scenario, {})
+    about |= {"family": "label-count", "labels": 50} | SCENARIOS.get(scenario, {})
     final = {"final": accuracy, "selected": accuracy, "oracle": accuracy}
     given: dict[str, Any] = {
         "cell": {"id": f"{method}/{scenario}/seed{seed}", "key": f"{method}-{scenario}-{seed}".replace("/", "-")},
