@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 DEVICE ?= cpu
+PIECE ?= 10
 PERF = $(if $(QUICK),results/local/perf-$(DEVICE),results/perf-$(DEVICE))
 
-.PHONY: help setup bench bench-article test test-fast check format perf report ui clean
+.PHONY: help setup bench bench-article bench-cuda test test-fast check format perf report ui clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -24,6 +25,11 @@ bench: setup  ## compare four methods on seven small scenarios: 84 cells, minute
 
 bench-article: setup  ## the article on pseudo-labelling, figure by figure, on full MNIST: hours on two cores
 	@$(BIN)/sslbench run benchmarks/article.toml --published baselines/published.toml
+
+bench-cuda: setup  ## everything on full MNIST, ten seeds, on a GPU, in pieces of ten minutes that resume (PIECE=minutes)
+	@until $(BIN)/sslbench run benchmarks/full.toml --device cuda --no-mlflow --stop-after $(PIECE) --published baselines/published.toml; \
+		do test $$? -eq 3 || exit 1; done
+	@echo "sslbench track results/local/full writes the records to MLflow."
 
 test: setup  ## all tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

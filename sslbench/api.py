@@ -46,7 +46,7 @@ def run(
         suite = make_suite(suite, overrides)
     elif not isinstance(suite, Suite):
         suite = read_suite(Path(suite), overrides)
-    where = runner.resolve_device(device)
+    where = runner.resolve_device(device, suite.precision)
     count = runner.default_workers(where) if workers is None else workers
     store = Store(Path(out) if out is not None else runner.results_folder(suite.name))
     plan = runner.make_plan(suite, store)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from sslbench.tracking import Background
     from sslbench.tuning import Tuning
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT, TIME_UP, INTERRUPTED = 1, 2, 3, 130
 WIDE = 110
 """Columns of a terminal that has room for more than the accuracies."""
+
+_time_is_up = False
+"""Whether --stop-after interrupted the run."""
 
 app = typer.Typer(
     name="sslbench",
@@ -37,7 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compare semi-supervised learning methods: methods × scenarios × seeds, on the same splits.",
-    epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input.",
+    epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input, "
+    "3 stopped by --stop-after.",
 )
 out = Console()
 err = Console(stderr=True)
@@ -145,6 +150,12 @@ def run(
     ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Log the cells to MLflow.")] = True,
     published: PublishedOption = None,
+    stop_after: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES", min=0.01, help="Stop then, with exit code 3 if cells are left; the next run goes on."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long it would take.")] = False,
 ) -> None:
     """Run a suite: every method on every scenario at every seed that is not finished yet.
@@ -164,7 +175,7 @@ def run(
         read_published(published)
     overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()))
     chosen = read_suite(suite, overrides)
-    where = runner.resolve_device(device)
+    where = runner.resolve_device(device, chosen.precision)
     count = workers if workers is not None else runner.default_workers(where)
     if executor != "local":
         raise BadInput(f"Unknown executor '{executor}'. Known: local.")
@@ -180,6 +191,8 @@ def run(
     if dry_run:
         _tell_estimate(plan, where, max(count, 1))
         return
+    if stop_after is not None:
+        _stop_after(stop_after)
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
     if plan.pending:
         from sslbench.live import follow
@@ -224,7 +237,7 @@ def tune(
     _use_data(data_dir)
     plugins = _load_plugins(plugin)
     plan = tuning.make_tuning(suite, _names(methods), _names(scenarios), trials, seeds, tuple(set_ or ()))
-    where = runner.resolve_device(device)
+    where = runner.resolve_device(device, plan.suite.precision)
     count = workers if workers is not None else runner.default_workers(where)
     path = out_file or runner.results_folder(f"{plan.suite.name.removesuffix('-tuned')}-tuned.toml")
     tuning.check_target(path, force)
@@ -388,7 +401,25 @@ def _consume(records: Generator[Record, None, None], tracker: Background | None)
                     tracker.log(record)
     except KeyboardInterrupt:
         return True
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
     return False
+
+
+def _stop_after(minutes: float) -> None:
+    """Interrupt this process then, as Ctrl-C would."""
+    if not hasattr(signal, "setitimer"):
+        raise BadInput("--stop-after needs an alarm signal, which this system has not: use Ctrl-C.")
+
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        global _time_is_up
+        _time_is_up = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
 
 
 def _finish(
@@ -419,7 +450,7 @@ def _finish(
         err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", **_PLAIN)
     if interrupted:
         err.print("Stopped. What was finished is kept: the same command goes on from here.")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(TIME_UP if _time_is_up else INTERRUPTED)
     if unfinished:
         raise typer.Exit(FAILED)
 

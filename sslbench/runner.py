@@ -215,6 +215,7 @@ def suite_of(record: Record) -> Suite:
     content = {
         "name": "rerun",
         "seed": record.scenario["suite_seed"],
+        "precision": record.provenance.get("precision", "float32"),
         "seeds": [record.seed],
         "methods": [record.method["name"]],
         "scenarios": [record.scenario["name"]],
@@ -273,18 +274,23 @@ def _probe(cell: Cell, device: str) -> float:
     return timing["setup_s"] + scale * timing["train_s"] + scenario.points * timing["eval_s"]
 
 
-def resolve_device(given: str) -> str:
+def resolve_device(given: str, precision: str = "float32") -> str:
     """ "cpu" or "cuda", from "auto", "cpu" or "cuda".
 
     Raises:
-        BadInput: anything else, or CUDA where there is none.
+        BadInput: anything else, or CUDA where there is none, or a precision that the device does not have.
     """
     if given not in ("auto", "cpu", "cuda"):
         raise BadInput(f"Unknown device '{given}': give auto, cpu or cuda.")
     available = torch.cuda.is_available()
     if given == "cuda" and not available:
         raise BadInput("--device cuda: torch finds no CUDA device here. Use --device cpu, or a CUDA build of torch.")
-    return "cuda" if available and given != "cpu" else "cpu"
+    device = "cuda" if available and given != "cpu" else "cpu"
+    if precision == "tf32" and device == "cpu":
+        raise BadInput(
+            'precision = "tf32" is arithmetic of CUDA devices, and this run is on the cpu: leave it out, or set "float32".'
+        )
+    return device
 
 
 def default_workers(device: str) -> int:

@@ -2,6 +2,7 @@
 
 name = "quick"
 seed = 0                       # keys every draw
+precision = "float32"          # or "tf32", on CUDA
 seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
 methods = ["supervised", "vat", "vat-small"]
 scenarios = ["mnist5k-50"]
@@ -45,7 +46,7 @@ from typing import Annotated, Any, TypeVar
 from annotated_types import Ge, Lt
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from sslbench.engine import obstacle
+from sslbench.engine import Precision, obstacle
 from sslbench.errors import BadInput, unknown
 from sslbench.methods.base import FitMethod, LossMethod, method
 from sslbench.records import SCHEMA
@@ -104,6 +105,7 @@ class Cell:
     suite_seed: int
     seed: int
     source: Source
+    precision: Precision
     training_seed: int | None = None
     """What weights, batches and the method's draws come from, where it is not the seed."""
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -139,6 +141,7 @@ class Cell:
             (self.scenario_base, _params_text(self.scenario)),
             (self.suite_seed, self.seed, self.training_seed),
             (self.source.common, self.source.method, self.source.scenario),
+            self.precision,
             data_sha256,
         )
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
@@ -164,6 +167,8 @@ class Suite:
     scenarios: Mapping[str, tuple[str, Scenario]]
     """Name -> (registered name, instance)."""
     grids: tuple[Grid, ...]
+    precision: Precision = "float32"
+    """Arithmetic of matrix products and convolutions; tf32 is CUDA's faster and coarser one."""
     seed: int = 0
     description: str = ""
     origins: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
@@ -200,6 +205,7 @@ class Suite:
                         self.seed,
                         seed,
                         source,
+                        self.precision,
                         training_seed,
                         self.origins.get((method_name, scenario_name), {}),
                     )
@@ -305,6 +311,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         description=top.description,
         seed=top.seed,
         grids=grids,
+        precision=top.precision,
         methods=methods,
         scenarios=scenarios,
         origins=_origins(methods, scenarios, tables["method"], touched["setting"]),
@@ -431,6 +438,7 @@ class _Top:
     seeds: int | str | tuple[int, ...] = 3
     training_seeds: int | str | tuple[int, ...] | None = None
     seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
+    precision: Precision = "float32"
     description: str = ""
 
 

@@ -249,3 +249,37 @@ def test_ctrl_c_keeps_what_is_finished(suite, tmp_path):
     assert "What was finished is kept" in err
     assert "Traceback" not in err
     assert 0 < len(Store(records.parent).load()) < 80
+
+
+def test_a_run_can_be_told_when_to_stop_and_goes_on(suite, capsys):
+    long = ["--set", "two-moons-6.steps=200000", "--workers", "0", "--no-mlflow"]
+    code, _, err = sslbench("run", suite, *long, "--stop-after", "0.02", capsys=capsys)
+    assert code == 3
+    assert "goes on from here" in err
+    assert sslbench("run", suite, "--workers", "0", "--no-mlflow", "--stop-after", "10", capsys=capsys)[0] == 0
+
+
+def test_a_cell_can_be_run_again_and_is_held_against_its_record(suite, capsys, tmp_path):
+    assert sslbench("run", suite, "--no-mlflow", "--workers", "0", "--methods", "vat", capsys=capsys)[0] == 0
+    folder = tmp_path / "results" / "local" / "tiny"
+    code, out, _ = sslbench("rerun", folder, "vat/two-moons-6/seed1", capsys=capsys)
+    assert code == 0
+    assert "Every metric and every point of the curves is the same." in out
+    store = Store(folder)
+    record = store.load()[-1]
+    record.metrics["nll"] = 99.0
+    store.append(record)
+    code, out, _ = sslbench("rerun", folder, record.id, capsys=capsys)
+    assert code == 1
+    assert "The numbers differ." in out
+    code, _, err = sslbench("rerun", folder, "vat/two-moons-6/seed7", capsys=capsys)
+    assert code == 2
+    assert "Unknown cell" in err
+
+
+def test_published_numbers_are_read_before_anything_runs(suite, capsys, tmp_path):
+    (tmp_path / "p.toml").write_text('[[result]]\nwhat = "x"\n')
+    code, _, err = sslbench("run", suite, "--published", tmp_path / "p.toml", capsys=capsys)
+    assert code == 2
+    assert "[[result]]" in err
+    assert not (tmp_path / "results").exists()

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sslbench.errors import BadInput
+from sslbench.runner import resolve_device
 from sslbench.suite import Overrides, make_suite, parse_seeds, read_suite
 
 BASE = {"name": "x", "methods": ["supervised", "vat"], "scenarios": ["mnist5k-50", "two-moons-6"]}
@@ -300,3 +301,11 @@ def test_it_is_known_where_a_parameter_was_set():
     assert suite.origins["vat", "two-moons-6"] == {
         "weight": "--set", "radius": "scenario", "xi": "suite", "iterations": "default", "entropy": "scenario",
     }  # fmt: skip
+
+
+def test_precision_is_part_of_the_key_and_of_cuda():
+    assert set(keys(make_suite(BASE)).values()).isdisjoint(keys(make_suite(BASE | {"precision": "tf32"})).values())
+    with pytest.raises(BadInput, match="precision = 'half' is not valid"):
+        make_suite(BASE | {"precision": "half"})
+    with pytest.raises(BadInput, match="arithmetic of CUDA devices"):
+        resolve_device("cpu", "tf32")

@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import threadpoolctl
 import torch
@@ -21,6 +22,7 @@ from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario
 
 Method = LossMethod | FitMethod
+Precision = Literal["float32", "tf32"]
 
 STACK_BYTES = 2 << 30
 """Inputs of a stack, at most, where each seed has inputs of its own."""
@@ -50,16 +52,18 @@ def run(
     device: torch.device,
     progress: Progress = lambda done, total, loss: None,
     training: Sequence[Rng] | None = None,
+    precision: Precision = "float32",
 ) -> list[Outcome]:
     """Train and evaluate one method on one scenario at several seeds.
 
     Args:
         rngs: the generator of each seed; the problem (its data and its split) follows from it.
         progress: called at each point of the learning curve.
+        precision: of matrix products and convolutions on a CUDA device.
         training: the generators that weights, batches and the method's draws follow from; `rngs` if not given.
     """
     training = rngs if training is None else training
-    with single_thread(device):
+    with single_thread(device), arithmetic(precision):
         start = time.perf_counter()
         problems = [scenario.problem(rng) for rng in rngs]
         setup_s = (time.perf_counter() - start) / len(rngs)
@@ -130,6 +134,20 @@ def fit(
 
 def _descends(method: Method, scenario: Scenario) -> bool:
     return isinstance(method, LossMethod) and scenario.estimator() is None
+
+
+@contextlib.contextmanager
+def arithmetic(precision: Precision) -> Iterator[None]:
+    """Matrix products and convolutions on CUDA in this precision. (torch's own default is TF32 for convolutions.)"""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for backend in backends:
+            backend.allow_tf32 = precision == "tf32"
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 @contextlib.contextmanager

@@ -88,6 +88,7 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
             torch.device(job.device),
             progress,
             [c.training_rng for c in job.cells],
+            first.precision,
         )
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -102,7 +103,7 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
             curves=outcome.curves,
             timing=outcome.timing,
             peak_memory_bytes=outcome.peak_memory_bytes,
-            provenance={**job.provenance, **outcome.digests, **_when(started)},
+            provenance={**job.provenance, "precision": first.precision, **outcome.digests, **_when(started)},
             arrays=sorted(outcome.arrays),
         )
         results.append(CellResult(record, outcome.arrays))
@@ -113,7 +114,7 @@ def failure(
     job: Job, status: Status, reason: str, trace: str = "", started: str | None = None
 ) -> tuple[CellResult, ...]:
     """A record without a result for each cell of a job."""
-    provenance = {**job.provenance, **_when(started or _now())}
+    provenance = {**job.provenance, "precision": job.cells[0].precision, **_when(started or _now())}
     return tuple(
         CellResult(dataclasses.replace(blank_record(cell, key, status, reason), provenance=provenance), traceback=trace)
         for cell, key in zip(job.cells, job.keys, strict=True)
@@ -157,7 +158,6 @@ def common_provenance(device: str) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "precision": "float32",
         **_source_state(),
     }
 
