@@ -15,7 +15,7 @@ The 128-bit counter is (block, draw number, step, lane): 32 bits each.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -56,29 +56,37 @@ def philox(counter: Sequence[Words], key: Sequence[Words]) -> tuple[Words, Words
     return c0, c1 & _MASK, c2, c3 & _MASK
 
 
-def _words(key: Tensor, counter: Tensor, blocks: int) -> Tensor:
-    """Raw words. key (*stack, 2) and counter (*stack, 3) int64 -> (*stack, blocks, 4) int64 in [0, 2^32)."""
+def _words(key: Tensor, counter: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Raw words of some blocks. key (*stack, 2) and counter (*stack, 3) int64 -> four of (*stack, stop - start)."""
     k0, k1 = (k.unsqueeze(-1) for k in key.unbind(-1))
     draw, step, lane = (c.unsqueeze(-1) for c in counter.unbind(-1))
-    chunk = blocks if key.is_cuda else _CHUNK
-    parts = []
-    for start in range(0, blocks, chunk):
-        block = torch.arange(start, min(start + chunk, blocks), device=key.device)
-        parts.append(torch.stack(torch.broadcast_tensors(*philox((block, draw, step, lane), (k0, k1))), dim=-1))
-    return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+    return philox((torch.arange(start, stop, device=key.device), draw, step, lane), (k0, k1))
 
 
 def _draw(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
     """4 * blocks numbers of one kind: (*stack, 4 * blocks)."""
-    words = _words(key, counter, blocks)
+    stack = key.shape[:-1]
+    drawn = key.new_empty((*stack, blocks, 4), dtype=torch.int64 if kind == "bits" else torch.float32)
+    chunk = blocks if key.is_cuda else max(1, _CHUNK // max(1, stack.numel()))
+    for start in range(0, blocks, chunk):
+        stop = min(start + chunk, blocks)
+        for place, numbers in enumerate(_numbers(_words(key, counter, start, stop), kind)):
+            drawn[..., start:stop, place] = numbers
+    return drawn.flatten(-2)
+
+
+def _numbers(words: tuple[Tensor, Tensor, Tensor, Tensor], kind: str) -> Iterator[Tensor]:
+    """Four numbers of one kind from four words, each (*stack, blocks)."""
     if kind == "bits":
-        return words.flatten(-2)
-    if kind == "uniform":  # [0, 1) in steps of 2^-24: exact in float32
-        return ((words >> 8).to(torch.float32) * 2.0**-24).flatten(-2)
-    # Box-Muller; (0, 1] under the logarithm, so that it is finite
-    radius = (((words[..., :2] + 1).to(torch.float32) * 2.0**-32).log_() * -2.0).sqrt_()
-    angle = (words[..., 2:] >> 8).to(torch.float32) * (2.0**-24 * 2 * torch.pi)
-    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(-2)
+        yield from words
+    elif kind == "uniform":  # [0, 1) in steps of 2^-24: exact in float32
+        for word in words:
+            yield (word >> 8).to(torch.float32).mul_(2.0**-24)
+    else:  # Box-Muller; (0, 1] under the logarithm, so that it is finite
+        radii = [(w + 1).to(torch.float32).mul_(2.0**-32).log_().mul_(-2.0).sqrt_() for w in words[:2]]
+        angles = [(w >> 8).to(torch.float32).mul_(2.0**-24 * 2 * torch.pi) for w in words[2:]]
+        yield from (radius * angle.cos() for radius, angle in zip(radii, angles, strict=True))
+        yield from (radius * angle.sin() for radius, angle in zip(radii, angles, strict=True))
 
 
 class _Lookahead:
