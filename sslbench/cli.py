@@ -259,9 +259,12 @@ def tune(
 @app.command(epilog="Example: `sslbench report results/local/quick`")
 def report(folder: FolderArgument, published: PublishedOption = None) -> None:
     """Make the tables (Markdown, CSV, LaTeX), the plots (PNG, SVG) and report.html from the records of a run."""
+    from sslbench.records import Store, current
     from sslbench.report import write_report
 
     _tell_report(write_report(folder, published=published))
+    history = Store(folder).load()
+    _tell_left_out(history, current(history))
 
 
 @app.command(epilog="Example: `sslbench compare results/local/quick vat supervised`")
@@ -435,10 +438,7 @@ def _finish(
     try:
         if records:
             _tell_report(write_report(store.folder, published=published))
-        if older := {r.id for r in history} - {r.id for r in records}:
-            out.print(
-                f"{len(older)} older records of other settings or code are left out, such as {min(older)}.", **_PLAIN
-            )
+        _tell_left_out(history, records)
     finally:
         if tracker is not None:
             tracker.close(store.folder / "report", interrupted=interrupted)
@@ -512,6 +512,12 @@ def _tell_report(made: Report) -> None:
     out.print(_escaped(made.verdict), **_PLAIN)
     out.print(f"report  {made.html}", **_PLAIN)
     out.print(f"plots   {made.folder / 'plots'} ({len(made.plots)} files)", **_PLAIN)
+
+
+def _tell_left_out(history: list[Record], shown: list[Record]) -> None:
+    """What was stored and is not comparable with what is shown."""
+    if older := {r.id for r in history} - {r.id for r in shown}:
+        out.print(f"{len(older)} older records of other settings or code are left out, such as {min(older)}.", **_PLAIN)
 
 
 def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Background:
