@@ -301,7 +301,7 @@ def compare(
 def rerun(
     folder: FolderArgument,
     cell: Annotated[str, typer.Argument(metavar="CELL", help="Which one, as METHOD/SCENARIO/seedN.")],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: DeviceOption = "auto",
     plugin: PluginOption = None,
     data_dir: DataOption = None,
 ) -> None:
@@ -316,7 +316,7 @@ def rerun(
     if cell not in records:
         raise unknown(f"cell in {folder}", cell, records)
     old = records[cell]
-    new = runner.rerun(old, runner.resolve_device(device))
+    new = runner.rerun(old, runner.resolve_device(device, old.provenance.get("precision", "float32")))
     for name in ("final", "selected", "oracle"):
         before, after = (r.metrics.get("accuracy", {}).get(name) for r in (old, new))
         out.print(f"{name:<9} {_percent(before):>7}  then, {_percent(after):>7} now", **_PLAIN)

@@ -241,9 +241,8 @@ class Training:
 
     def epochs(self) -> dict[str, float]:
         """Passes over the labelled set and over the unlabelled pool so far; 0 over a pool that the method does not use."""
-        labelled = self._steps_done["labelled"] / self.sizes.labelled_steps
         return {
-            "labelled_epochs": labelled,
+            "labelled_epochs": self._steps_done["labelled"] / self.sizes.labelled_steps,
             "unlabelled_epochs": self._steps_done["unlabelled"] / self.sizes.unlabelled_steps,
         }
 

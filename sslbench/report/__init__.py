@@ -31,7 +31,7 @@ class Report:
     csv: Path
     latex: Path
     plots: tuple[Path, ...]
-    """A PNG and an SVG of every plot, or a GIF of one that moves."""
+    """A PNG and an SVG of every plot, and a GIF of one that moves."""
     comparison: Comparison
     verdict: str
     """Who is ahead, in one sentence."""

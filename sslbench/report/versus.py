@@ -12,14 +12,12 @@ from matplotlib.figure import Figure
 from sslbench.errors import BadInput, unknown
 from sslbench.records import Record
 from sslbench.report.canvas import figure
+from sslbench.report.evidence import ALPHA, RESAMPLING_SEED
 from sslbench.report.grids import Grid, Row, Shown
 from sslbench.report.palette import looks
 from sslbench.report.tables import number, paired_differences, plural
 from sslbench.report.words import listed
 from sslbench.stats import Decision, PairedComparison, compare_paired, decide
-
-RESAMPLING_SEED = 0
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
