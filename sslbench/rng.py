@@ -14,11 +14,14 @@ The 128-bit counter is (block, draw number, step, lane): 32 bits each.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["Rng", "philox"]
@@ -29,6 +32,8 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+_TABLE = 1 << 20
+_TABLE_ROW_MIN = 64
 _CHUNK = 1 << 14  # counter blocks computed at once on a CPU, so that the working set stays in its cache
 
 
@@ -157,6 +162,13 @@ def _(info, in_dims, key, counter, blocks, kind):  # type: ignore[no-untyped-def
     return _draw_soon(key, counter, blocks, kind), 0
 
 
+@functools.cache
+def _table(device: torch.device | str) -> Tensor:
+    """(_TABLE,) standard normals, the same for all; drawn on the CPU, so that every device has the same bits."""
+    table = Rng.root(0).child("noise table").normal(_TABLE)
+    return ((table - table.mean()) / table.std()).to(device)
+
+
 def _digest(name: str | int) -> tuple[int, int, int, int]:
     """Four 32-bit words that stand for a name."""
     digest = hashlib.sha256(f"{type(name).__name__}:{name}".encode()).digest()
@@ -237,6 +249,19 @@ class Rng:
     def normal(self, *shape: int) -> Tensor:
         """float32, standard normal (Box-Muller)."""
         return self._take("normal", shape)
+
+    def noise(self, n: int, *features: int) -> Tensor:
+        """float32 (n, *features): standard normal noise for augmentation and the like, at a tenth of the cost of `normal`.
+
+        Each row is a stretch of a fixed table of 2^20 standard normals that begins at a random place, as Salimans et al. 2017
+        (arXiv:1703.03864) draw theirs: values within a row are independent, and two rows are, unless their stretches overlap;
+        then they are the same values at other features. Rows of few values are drawn by `normal`.
+        """
+        size = math.prod(features)
+        if not _TABLE_ROW_MIN <= size <= _TABLE // 16:
+            return self.normal(n, *features)
+        starts = self.integers(_TABLE - size + 1, n)
+        return F.embedding(starts, _table(self._device).unfold(0, size, 1)).view(n, *features)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """int64 in [0, high), high <= 2^31. The bias of the multiply-shift is below high / 2^32."""

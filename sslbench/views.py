@@ -39,4 +39,4 @@ def shift(pixels: int) -> View:
 
 def noise(sd: float) -> View:
     """Normal noise of standard deviation `sd` on each value."""
-    return (lambda x, rng: x + sd * rng.normal(*x.shape)) if sd else identity
+    return (lambda x, rng: x.add(rng.noise(*x.shape), alpha=sd)) if sd else identity

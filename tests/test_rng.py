@@ -176,3 +176,34 @@ def test_draws_computed_ahead_are_the_same(steps):
                 if draw == 1:
                     assert torch.equal(single, (words[:3] >> 8).float() * 2.0**-24)
         alone[1].zero_()  # a caller may write into what it drew
+
+
+@pytest.mark.parametrize("features", [(64,), (1326,), (1, 28, 28), (2,)])
+def test_noise_is_normal_of_that_shape_and_the_same_alone_and_stacked(features):
+    keys = torch.stack([Rng.root(seed).key for seed in range(3)])
+    stacked = vmap(lambda key: Rng(key, step=5).noise(7, *features))(keys)
+    for key, noise in zip(keys, stacked, strict=True):
+        assert noise.shape == (7, *features)
+        assert noise.dtype == torch.float32
+        assert torch.equal(noise, Rng(key, step=5).noise(7, *features))
+
+
+def test_noise_has_the_moments_and_the_tails_of_a_standard_normal():
+    noise = Rng.root(2).noise(4000, 100)
+    assert abs(float(noise.mean())) < 0.01
+    assert abs(float(noise.std()) - 1) < 0.01
+    assert stats.kstest(noise[:, 3].numpy(), "norm").pvalue > 1e-3  # over rows
+    assert stats.kstest(Rng.root(4).noise(1, 4000)[0].numpy(), "norm").pvalue > 1e-3  # within a row
+    assert float(noise.abs().max()) > 4
+
+
+def test_noise_is_uncorrelated_between_features_rows_draws_and_steps():
+    rng = Rng.root(0).at(3)
+    first, second = rng.noise(300, 400), rng.noise(300, 400)
+    later = Rng.root(0).at(4).noise(300, 400)
+    assert not torch.equal(first, second)
+    for a, b in ((first, second), (first, later)):
+        assert abs(float((a * b).mean())) < 0.02
+    over_rows = (first.T @ first / 300).fill_diagonal_(0)
+    assert float(over_rows.abs().max()) < 6 / math.sqrt(300)
+    assert float(over_rows.abs().mean()) < 1 / math.sqrt(300)

@@ -143,7 +143,7 @@ class Replay:
         return view(x.double(), Rng(self._key, step, lane))
 
     def direction(self, u: Tensor) -> Tensor:
-        return self.rng.normal(*u.shape).to(u.dtype)
+        return self.rng.noise(*u.shape).to(u.dtype)
 
 
 class Mask(nn.Module):

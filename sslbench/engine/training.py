@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import vmap
 
@@ -96,6 +97,11 @@ def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor
     return x.to(device), y.to(device), offsets
 
 
+def rows_of(x: Tensor, rows: Tensor) -> Tensor:
+    """x[rows] of x (n, *features): as whole rows, where indexing takes them value by value in four times the time."""
+    return F.embedding(rows, x.flatten(1)).view(*rows.shape, *x.shape[1:])
+
+
 class Training:
     """One stack of seeds in training."""
 
@@ -146,9 +152,9 @@ class Training:
         unlabelled part; and its terms, without gradient.
         """
         labelled, unlabelled = rows
-        u = self.x[unlabelled]
+        u = rows_of(self.x, unlabelled)
         batch = Batch(
-            x=self._weak(self.x[labelled], Rng(key, step.index, _WEAK_LABELLED)),
+            x=self._weak(rows_of(self.x, labelled), Rng(key, step.index, _WEAK_LABELLED)),
             y=self.y[labelled],
             u=self._weak(u, Rng(key, step.index, _WEAK_UNLABELLED)) if len(unlabelled) else u,
             views=tuple(view(u, Rng(key, step.index, _FIRST_VIEW + i)) for i, view in enumerate(self._views)),

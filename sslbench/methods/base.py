@@ -238,7 +238,7 @@ method: Registry[type[LossMethod] | type[FitMethod]] = METHODS
 
 def cross_entropy(model: Model, batch: Batch, rng: Rng) -> Tensor:
     """The labelled term of every method here: mean cross-entropy of the labelled batch in nats, with dropout."""
-    return F.cross_entropy(model(batch.x, rng), batch.y)
+    return nll(model(batch.x, rng), batch.y).mean()
 
 
 def softmax(logits: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class VAT(LossMethod):
         def divergence(d: Tensor) -> Tensor:
             return kl(target, frozen(u + self.xi * d)).sum()
 
-        d = unit(rng.normal(*u.shape))
+        d = unit(rng.noise(*u.shape))
         for _ in range(self.iterations):
             d = unit(grad(divergence)(d)).detach()
         return self.radius * d
