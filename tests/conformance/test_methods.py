@@ -63,14 +63,15 @@ def test_the_unlabelled_term_is_alive(name, kind):
         leaves = {n: p.detach().clone().requires_grad_() for n, p in training.parameters.items()}
         one = {n: p[0] for n, p in leaves.items()} if training.stacked else leaves
         rows_of_one = rows[0][0], rows[1][0]
-        with_term = training.objective(one, training.keys[0], rows_of_one, step)[0]
+        state = {n: v[0] for n, v in training.state.items()} if training.stacked else training.state
+        with_term = training.objective(one, training.keys[0], rows_of_one, step, state)[0]
         gradient = torch.autograd.grad(with_term, list(leaves.values()))
         without = dataclasses.replace(training.method, weight=0.0)
         training_without = training.method
         training.method = without
         leaves0 = {n: p.detach().clone().requires_grad_() for n, p in training.parameters.items()}
         one0 = {n: p[0] for n, p in leaves0.items()} if training.stacked else leaves0
-        loss0 = training.objective(one0, training.keys[0], rows_of_one, step)[0]
+        loss0 = training.objective(one0, training.keys[0], rows_of_one, step, state)[0]
         gradient0 = torch.autograd.grad(loss0, list(leaves0.values()))
         training.method = training_without
         assert float(terms["unlabelled_loss"][0]) != 0
