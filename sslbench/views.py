@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -35,6 +36,81 @@ def shift(pixels: int) -> View:
         return padded[image, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
     return view
+
+
+def chain(*views: View) -> View:
+    """One view after the other, each with draws of its own."""
+
+    def view(x: Tensor, rng: Rng) -> Tensor:
+        for one in views:
+            x = one(x, rng)
+        return x
+
+    return view
+
+
+def affine(degrees: float, shear: float, scale: float, shift: float) -> View:
+    """Each image (n, channels, height, width) turned, sheared, scaled and moved about its centre; zeros come in at the edge.
+
+    Args:
+        degrees: it turns by up to so much either way.
+        shear: its rows slide by up to so many pixels for each pixel of height, either way.
+        scale: it grows or shrinks by up to this share, below 1.
+        shift: it moves by up to so many pixels in each direction, fractions among them.
+    """
+
+    def view(x: Tensor, rng: Rng) -> Tensor:
+        n, _, height, width = x.shape
+        turn, slant, size, *move = (2 * rng.uniform(5, n) - 1).to(x.dtype)
+        angle, slant, size = turn * math.radians(degrees), slant * shear, 1 / (1 + size * scale)
+        cos, sin = angle.cos() * size, angle.sin() * size
+        # From a place in the view to the place in the image that is seen there, both in pixels from the centre.
+        matrix = torch.stack([cos, slant * cos - sin, sin, slant * sin + cos], dim=-1).view(n, 1, 2, 2)
+        centre = torch.tensor([width, height], device=x.device, dtype=x.dtype) / 2
+        across, down = (torch.arange(m, device=x.device, dtype=x.dtype) + 0.5 for m in (width, height))
+        places = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1) - centre  # (height, width, 2)
+        seen = (matrix @ places.flatten(0, 1).unsqueeze(-1)).squeeze(-1)  # (n, height · width, 2)
+        seen = (seen + shift * torch.stack(move, dim=-1).unsqueeze(1)) / centre
+        return F.grid_sample(x, seen.view(n, height, width, 2), align_corners=False)
+
+    return view
+
+
+def exposure(amount: float) -> View:
+    """Brightness and then contrast of each image (n, channels, height, width) of values in [0, 1], times 1 ± `amount` at most.
+
+    Brightness is a factor on every value, contrast one on their distance from the mean of the image, as torchvision has them.
+    """
+
+    def view(x: Tensor, rng: Rng) -> Tensor:
+        brightness, contrast = (1 + amount * (2 * rng.uniform(2, len(x), 1, 1, 1) - 1)).to(x.dtype)
+        x = x * brightness
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        return (mean + contrast * (x - mean)).clamp(0, 1)
+
+    return view
+
+
+def cutout(size: int) -> View:
+    """A square of `size` pixels of each image (n, channels, height, width) set to 0 (DeVries and Taylor 2017, arXiv:1708.04552).
+
+    Its centre is anywhere in the image, so that a part of it may lie outside.
+    """
+
+    def view(x: Tensor, rng: Rng) -> Tensor:
+        n, _, height, width = x.shape
+        top, left = rng.integers(height, n) - size // 2, rng.integers(width, n) - size // 2
+        rows, columns = (torch.arange(m, device=x.device) for m in (height, width))
+        down = (rows >= top[:, None]) & (rows < top[:, None] + size)  # (n, height)
+        across = (columns >= left[:, None]) & (columns < left[:, None] + size)
+        return x * ~(down[:, None, :, None] & across[:, None, None, :])
+
+    return view
+
+
+def drop(p: float) -> View:
+    """Each value zeroed with probability p and the others divided by 1 − p, so that its expectation stays."""
+    return (lambda x, rng: x * (rng.uniform(*x.shape) >= p).to(x.dtype).mul(1 / (1 - p))) if p else identity
 
 
 def noise(sd: float) -> View:

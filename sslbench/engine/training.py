@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -136,6 +136,7 @@ class Training:
         ]
         self.offsets = offsets
         self.parameters = self._initial(rngs)
+        self.state = self._initial_state()
         self.optimizer = self._optimizer()
         self.sums = Sums()
         self.kinds = list(islice(method.order(self.sizes), scenario.steps))
@@ -146,10 +147,15 @@ class Training:
     # One step -------------------------------------------------------------------------------------------------------
 
     def objective(
-        self, parameters: dict[str, Tensor], key: Tensor, rows: tuple[Tensor, Tensor], step: Step
-    ) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
+        self,
+        parameters: dict[str, Tensor],
+        key: Tensor,
+        rows: tuple[Tensor, Tensor],
+        step: Step,
+        state: dict[str, Tensor],
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Of one seed at one step, 0-d each (under `vmap`, of each seed of the stack): the loss; its labelled and its weighted
-        unlabelled part; and its terms, without gradient.
+        unlabelled part; its terms, without gradient; and the state that it leaves, likewise.
         """
         labelled, unlabelled = rows
         u = rows_of(self.x, unlabelled)
@@ -159,6 +165,7 @@ class Training:
             u=self._weak(u, Rng(key, step.index, _WEAK_UNLABELLED)) if len(unlabelled) else u,
             views=tuple(view(u, Rng(key, step.index, _FIRST_VIEW + i)) for i, view in enumerate(self._views)),
         )
+        step = replace(step, state=state)
         loss = self.method.loss(self._model(parameters), batch, step, Rng(key, step.index, _METHOD))
         total = loss.total
         terms = {
@@ -172,7 +179,9 @@ class Training:
             return torch.as_tensor(value, dtype=total.dtype, device=total.device)
 
         parts = tensor(loss.labelled), tensor(loss.weight * loss.unlabelled)
-        return total, parts, {name: tensor(value).detach() for name, value in terms.items()}
+        left = _detached(state if loss.state is None else loss.state)
+        assert left.keys() == state.keys(), f"a step must leave the state that it found: {set(left) ^ set(state)}"
+        return total, parts, {name: tensor(value).detach() for name, value in terms.items()}, left
 
     def advance(
         self, step: Step, rows: tuple[Tensor, Tensor], measured: bool = False
@@ -187,9 +196,13 @@ class Training:
             Loss and terms, each (stack,).
         """
         if self.stacked:
-            losses, parts, terms = vmap(self.objective, in_dims=(0, 0, 0, None))(self.parameters, self.keys, rows, step)
+            stacked = vmap(self.objective, in_dims=(0, 0, 0, None, 0))
+            losses, parts, terms, self.state = stacked(self.parameters, self.keys, rows, step, self.state)
         else:
-            loss, both, single = self.objective(self.parameters, self.keys[0], (rows[0][0], rows[1][0]), step)
+            rows_of_one = rows[0][0], rows[1][0]
+            loss, both, single, self.state = self.objective(
+                self.parameters, self.keys[0], rows_of_one, step, self.state
+            )
             losses, parts = loss.unsqueeze(0), (both[0].unsqueeze(0), both[1].unsqueeze(0))
             terms = {name: value.unsqueeze(0) for name, value in single.items()}
         self.optimizer.zero_grad()
@@ -266,10 +279,13 @@ class Training:
     def predict(self, x: Tensor) -> Tensor:
         """Inputs of each seed (stack, n, *features) to class probabilities (stack, n, classes)."""
 
-        def one(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-            return torch.softmax(self._model(parameters).frozen()(x), dim=-1)
+        def one(parameters: dict[str, Tensor], state: dict[str, Tensor], x: Tensor) -> Tensor:
+            model = self.method.evaluated(self._model(parameters), state)
+            return torch.softmax(model.frozen()(x), dim=-1)
 
-        return vmap(one)(self.parameters, x) if self.stacked else one(self.parameters, x[0]).unsqueeze(0)
+        if self.stacked:
+            return vmap(one)(self.parameters, self.state, x)
+        return one(self.parameters, self.state, x[0]).unsqueeze(0)
 
     def _model(self, parameters: dict[str, Tensor]) -> Model:
         return Model(self.network, parameters, channels_last=not self.stacked)
@@ -298,6 +314,13 @@ class Training:
             parameters[name] = value.clone(memory_format=torch.preserve_format).requires_grad_()
         return parameters
 
+    def _initial_state(self) -> dict[str, Tensor]:
+        def one(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+            return _detached(self.method.init(self._model(parameters)))
+
+        state = vmap(one)(self.parameters) if self.stacked else one(self.parameters)
+        return {name: value.clone() for name, value in state.items()}
+
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters, s = list(self.parameters.values()), self.scenario
         # The fused kernels of a CPU round the ends of a tensor otherwise than its middle: a seed's bits would then depend on
@@ -312,6 +335,10 @@ class Training:
         if self.scenario.schedule == "constant":
             return self.scenario.lr
         return self.scenario.lr * 0.5 * (1 + math.cos(math.pi * index / self.scenario.steps))
+
+
+def _detached(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in state.items()}
 
 
 def stacks(network: nn.Module, device: torch.device) -> bool:

@@ -99,9 +99,13 @@ class Model:
         logits: Tensor = functional_call(self._network, self.parameters, (x, rng), part, tie_weights=False)
         return logits
 
+    def at(self, parameters: Mapping[str, Tensor]) -> Model:
+        """The same network with other parameters, of the same names and shapes."""
+        return Model(self._network, parameters, self._channels_last)
+
     def frozen(self) -> Model:
         """The same model with constant parameters: what passes through it has no gradient in them."""
-        return Model(self._network, {name: p.detach() for name, p in self.parameters.items()}, self._channels_last)
+        return self.at({name: p.detach() for name, p in self.parameters.items()})
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ class Step:
     total: int
     """Steps in the whole training."""
     kind: Kind = "joint"
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the step before left in `Loss.state`, at the first step `LossMethod.init`; without gradient."""
 
     @property
     def progress(self) -> Tensor:
@@ -148,6 +154,8 @@ class Loss:
     """α(t), λ or w(t): what multiplies the unlabelled term at this step."""
     diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
     """Further 0-d tensors to draw over training, by name."""
+    state: Mapping[str, Tensor] | None = None
+    """What the next step finds in `Step.state`, of the same names and shapes; None leaves it as it was."""
 
     @property
     def total(self) -> Tensor:
@@ -194,9 +202,19 @@ class LossMethod:
         del sizes
         return repeat("joint")
 
+    def init(self, model: Model) -> Mapping[str, Tensor]:
+        """What a method remembers from step to step, at the start of the training of one seed. Nothing, if not overridden."""
+        del model
+        return {}
+
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
         """The loss of one seed on one batch: pure, and every draw from `rng`."""
         raise NotImplementedError
+
+    def evaluated(self, model: Model, state: Mapping[str, Tensor]) -> Model:
+        """What is evaluated: the trained model, if not overridden. `state` is what the last step left."""
+        del state
+        return model
 
 
 Predictor = Callable[[Tensor], Tensor]

@@ -11,6 +11,14 @@ from torch import Tensor
 from sslbench.methods.base import Predictor, Task
 from sslbench.rng import Rng
 
+UNLABELLED = -1
+"""scikit-learn's label of an example without one."""
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """Inputs (n, *features) as scikit-learn takes them: (n, values)."""
+    return x.reshape(len(x), -1)
+
 
 def fitted(task: Task, x: np.ndarray, y: np.ndarray, rng: Rng) -> Predictor:
     """The task's estimator, fitted on x (n, features) and y (n,), its random state drawn from `rng`."""
@@ -25,7 +33,7 @@ def predictor(estimator: Any, classes: int) -> Predictor:
     columns = torch.as_tensor(np.asarray(estimator.classes_, dtype=np.int64))
 
     def predict(x: Tensor) -> Tensor:
-        seen = torch.as_tensor(estimator.predict_proba(x.cpu().numpy()), dtype=torch.float32)
+        seen = torch.as_tensor(estimator.predict_proba(x.cpu().flatten(1).numpy()), dtype=torch.float32)
         return torch.zeros(len(x), classes).index_copy_(1, columns, seen)
 
     return predict

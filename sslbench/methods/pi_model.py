@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from sslbench.methods.base import (
     Around,
@@ -22,6 +23,12 @@ from sslbench.methods.base import (
     softmax,
 )
 from sslbench.rng import Rng
+
+
+def rise(step: Step, ramp: float) -> Tensor:
+    """w(t) / w_max: 0-d."""
+    t = (step.progress / max(ramp, 1e-9)).clamp(max=1)
+    return torch.exp(-5 * (1 - t).square())
 
 
 @method("pi-model")
@@ -49,9 +56,4 @@ class PiModel(LossMethod):
         first = softmax(model(batch.u, rng))
         with torch.no_grad():
             second = softmax(model(batch.views[0], rng))
-        rise = (step.progress / max(self.ramp, 1e-9)).clamp(max=1)
-        return Loss(
-            labelled,
-            unlabelled=(first - second).square().mean(),
-            weight=self.weight * torch.exp(-5 * (1 - rise).square()),
-        )
+        return Loss(labelled, unlabelled=(first - second).square().mean(), weight=self.weight * rise(step, self.ramp))

@@ -94,7 +94,7 @@ class Scenario:
         raise NotImplementedError
 
     def views(self) -> Mapping[str, View]:
-        """Augmentations by name. Every batch of every method goes through "weak"."""
+        """Augmentations by name: "weak", through which every batch of every method goes, and "strong"."""
         raise NotImplementedError
 
     def missing_classes(self) -> tuple[int, ...]:

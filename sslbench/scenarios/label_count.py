@@ -16,7 +16,7 @@ from sslbench.data import Dataset, Split, load
 from sslbench.networks import ConvNet
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario, scenario
-from sslbench.views import View, shift
+from sslbench.views import View, affine, chain, cutout, exposure, shift
 
 
 def unit_rows(images: Tensor) -> Tensor:
@@ -55,6 +55,11 @@ class LabelCount(Scenario):
     """A ReLU on the network's logits, as in the article's code."""
     shift: Annotated[int, Ge(0), Le(14)] = 2
     """The weak view moves an image by up to so many pixels in each direction; 0 leaves it as it is."""
+    strength: Annotated[float, Ge(0), Le(3)] = 1.0
+    """Magnitude of the strong view. At 1 it turns an image by up to 20°, slides its rows by up to 0.2 pixels a pixel of height,
+    scales it by up to 15 %, moves it by up to 3 pixels, and changes brightness and contrast by up to 40 %."""
+    cutout: Annotated[int, Ge(0), Le(28)] = 6
+    """The strong view blanks a square of so many pixels."""
 
     def dataset(self, rng: Rng) -> Dataset:
         del rng
@@ -67,7 +72,10 @@ class LabelCount(Scenario):
         return ConvNet(problem.classes, self.dropout, self.relu_logits)
 
     def views(self) -> Mapping[str, View]:
-        return {"weak": shift(self.shift)}
+        m = self.strength
+        # The rows of a turned image are not of length 1 any more. They stay so: a network recognises such digits as well.
+        strong = chain(affine(20 * m, 0.2 * m, 0.15 * m, 3 * m), exposure(0.4 * m), cutout(self.cutout))
+        return {"weak": shift(self.shift), "strong": strong}
 
     def inputs(self, dataset: Dataset, split: Split) -> Tensor:
         del split

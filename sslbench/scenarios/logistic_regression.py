@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Lt
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import SGDClassifier
@@ -22,7 +23,7 @@ from sslbench.networks import MLP
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario, scenario
 from sslbench.scenarios.batched_sgd import BatchedSGD
-from sslbench.views import View, noise
+from sslbench.views import View, chain, drop, noise
 
 
 @scenario("mnist5k-1000-logreg", data="mnist5k", labels=1000)
@@ -61,6 +62,10 @@ class LogisticRegression(Scenario):
     """Boosting iterations, of one tree a class."""
     view_noise: NonNegative = 0.01
     """The weak view adds normal noise of this standard deviation to each feature."""
+    strong_noise: NonNegative = 0.02
+    """The strong view adds normal noise of this standard deviation …"""
+    strong_drop: Annotated[float, Ge(0), Lt(1)] = 0.2
+    """… and then zeroes each feature with this probability, and scales up the others."""
     lr: Positive = 0.03
 
     def dataset(self, rng: Rng) -> Dataset:
@@ -83,7 +88,7 @@ class LogisticRegression(Scenario):
         return MLP(problem.x.shape[1], (), problem.classes)
 
     def views(self) -> Mapping[str, View]:
-        return {"weak": noise(self.view_noise)}
+        return {"weak": noise(self.view_noise), "strong": chain(noise(self.strong_noise), drop(self.strong_drop))}
 
     def inputs(self, dataset: Dataset, split: Split) -> Tensor:
         pixels = torch.cat([dataset.x, dataset.x_test]).flatten(1).numpy().astype(np.float32)

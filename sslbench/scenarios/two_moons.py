@@ -45,6 +45,8 @@ class TwoMoons(Scenario):
     """Standard deviation of the points about their half circle, in units of its radius."""
     view_noise: NonNegative = 0.1
     """The weak view adds normal noise of this standard deviation, in units of the standardised coordinates."""
+    strong_noise: NonNegative = 0.2
+    """The strong view adds normal noise of this standard deviation, in the same units."""
     hidden: tuple[Count, ...] = (10, 10, 10)
     """Units of the hidden layers."""
     steps: Count = 3000
@@ -61,7 +63,7 @@ class TwoMoons(Scenario):
         return MLP(2, self.hidden, problem.classes)
 
     def views(self) -> Mapping[str, View]:
-        return {"weak": noise(self.view_noise)}
+        return {"weak": noise(self.view_noise), "strong": noise(self.strong_noise)}
 
     def arrays(self, problem: Problem, predict: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
         """The decision boundary as a grid of probabilities, with the points that it was learned from."""

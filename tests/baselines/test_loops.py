@@ -56,7 +56,7 @@ def test_the_loss_and_its_gradient_agree(setting):
         leaves = {
             n: (p[0] if training.stacked else p).detach().requires_grad_() for n, p in training.parameters.items()
         }
-        ours = training.objective(leaves, training.keys[0], rows, step)[0]
+        ours = training.objective(leaves, training.keys[0], rows, step, {})[0]
 
         network = plain_network(setting.posed(), problem).double()
         load(network, leaves.values())

@@ -10,7 +10,7 @@ import torch
 from sslbench.engine import obstacle, run, stack_width
 from sslbench.engine.training import Training
 from sslbench.methods.base import method
-from tests.conftest import FIT_METHODS, KINDS_OF_INPUT, LOSS_METHODS, make_method, make_scenario, rng_of
+from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, make_method, make_scenario, rng_of
 
 CPU = torch.device("cpu")
 SSL = [name for name in LOSS_METHODS if name != "supervised"]
@@ -63,14 +63,15 @@ def test_the_unlabelled_term_is_alive(name, kind):
         leaves = {n: p.detach().clone().requires_grad_() for n, p in training.parameters.items()}
         one = {n: p[0] for n, p in leaves.items()} if training.stacked else leaves
         rows_of_one = rows[0][0], rows[1][0]
-        with_term = training.objective(one, training.keys[0], rows_of_one, step)[0]
+        state = {n: v[0] for n, v in training.state.items()} if training.stacked else training.state
+        with_term = training.objective(one, training.keys[0], rows_of_one, step, state)[0]
         gradient = torch.autograd.grad(with_term, list(leaves.values()))
         without = dataclasses.replace(training.method, weight=0.0)
         training_without = training.method
         training.method = without
         leaves0 = {n: p.detach().clone().requires_grad_() for n, p in training.parameters.items()}
         one0 = {n: p[0] for n, p in leaves0.items()} if training.stacked else leaves0
-        loss0 = training.objective(one0, training.keys[0], rows_of_one, step)[0]
+        loss0 = training.objective(one0, training.keys[0], rows_of_one, step, state)[0]
         gradient0 = torch.autograd.grad(loss0, list(leaves0.values()))
         training.method = training_without
         assert float(terms["unlabelled_loss"][0]) != 0
@@ -205,7 +206,7 @@ def test_every_parameter_has_a_gradient(name):
 def test_a_method_runs_or_says_why_not(name, kind):
     if kind == "estimator":
         scenario, method_ = make_scenario("mnist5k-1000-sgd"), make_method(name)
-        if name in FIT_METHODS and name != "supervised":
+        if hasattr(method_, "rounds"):
             method_ = dataclasses.replace(method_, rounds=2)
     else:
         method_, scenario = a_setting(name, kind, steps=4)
