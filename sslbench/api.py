@@ -36,7 +36,8 @@ def run(
         plugins: Python files that register methods or scenarios.
 
     Raises:
-        BadInput: something given cannot be used; nothing has run then.
+        BadInput: something given cannot be used, or another process writes to the folder; nothing has run then. Or the disk
+            is full: what was finished is kept.
     """
     paths = [Path(p) for p in plugins]
     for path in paths:
@@ -49,10 +50,12 @@ def run(
     where = runner.resolve_device(device, suite.precision)
     count = runner.default_workers(where) if workers is None else workers
     store = Store(Path(out) if out is not None else runner.results_folder(suite.name))
-    plan = runner.make_plan(suite, store)
-    store.prepare()
     executor = LocalExecutor(count, paths) if count else InlineExecutor()
-    for _ in runner.run(plan, store, executor, where, max(count, 1)):
-        pass
-    cells = {p.cell.id for p in plan.planned}
-    return [r for r in current(store.load()) if r.id in cells]
+    with store.lock():
+        plan = runner.make_plan(suite, store)
+        store.warn_of_damage()
+        store.prepare()
+        for _ in runner.run(plan, store, executor, where, max(count, 1)):
+            pass
+        cells = {p.cell.id for p in plan.planned}
+        return [r for r in current(store.load()) if r.id in cells]

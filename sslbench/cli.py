@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sslbench import __version__
-from sslbench.errors import BadInput
+from sslbench.errors import BadInput, Damage
 
 if TYPE_CHECKING:
     from sslbench.records import Record, Store
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sslbench.tuning import Tuning
 
 FAILED, BAD_INPUT, TIME_UP, INTERRUPTED = 1, 2, 3, 130
+CONFLICTS = 20
+"""How many of them are named."""
 WIDE = 110
 """Columns of a terminal that has room for more than the accuracies."""
 
@@ -79,7 +82,8 @@ FolderArgument = Annotated[
 def main() -> NoReturn:
     """Run the command line: a user's mistake is one line and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        with _damage_in_a_line():
+            code = app(standalone_mode=False)
     except BadInput as error:
         err.print(f"[bold red]Error:[/] {_escaped(str(error))}", **_PLAIN)
         code = BAD_INPUT
@@ -134,6 +138,7 @@ def list_(
     "`sslbench run benchmarks/quick.toml --dry-run`"
 )
 def run(
+    context: typer.Context,
     suite: SuiteArgument,
     methods: MethodsOption = None,
     scenarios: ScenariosOption = None,
@@ -181,6 +186,9 @@ def run(
         raise BadInput(f"Unknown executor '{executor}'. Known: local.")
     engine = LocalExecutor(count, plugins) if count else InlineExecutor()
     store = Store(out_dir or runner.results_folder(chosen.name))
+    if not dry_run:
+        context.with_resource(store.lock())
+        _tell_died(store)
     try:
         plan = runner.make_plan(chosen, store)
     except BadInput as error:
@@ -285,7 +293,7 @@ def compare(
     found = versus(records, a, b)
     with canvas.style():
         picture = canvas.png(found.figure())
-    path = folder / "report" / f"{a}-versus-{b}.png"
+    path = folder / "report" / f"{canvas.slug(a)}-versus-{canvas.slug(b)}.png"
     _write(path, picture)
     out.print(grid_table(found.grid))
     out.print()
@@ -338,6 +346,41 @@ def rerun(
         if before != after:
             out.print(f"  {what}: {_escaped(str(before))} then, {_escaped(str(after))} now", **_PLAIN)
     if not same:
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: `sslbench merge node1/quick node2/quick --out results/local/quick`")
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders, the preferred one first.")],
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder to join them into. What it holds stays and goes first.")
+    ],
+) -> None:
+    """Join the results of several machines: each cell once, with its arrays and tracebacks.
+
+    The same cell in two folders is kept once where status, metrics and curves are equal to the bit. Where they are not, the one
+    of the folder named first is kept, both are named, and the exit code is 1. A finished cell goes before a failed one.
+    """
+    from sslbench import merging
+
+    made = merging.merge(folders, out_dir)
+    for folder, count in made.added.items():
+        out.print(f"{count:>6} records from {folder}", **_PLAIN)
+    if made.equal:
+        out.print(f"{made.equal:>6} were there already, with equal results", **_PLAIN)
+    if made.without_arrays:
+        count, first = len(made.without_arrays), made.without_arrays[0]
+        err.print(
+            f"[yellow]Warning:[/] the arrays of {count} of them, such as {_escaped(first)}, are missing or damaged where they "
+            "came from: plots that need them leave them out.",
+            **_PLAIN,
+        )
+    for conflict in made.conflicts[:CONFLICTS]:
+        err.print(f"[yellow]Conflict:[/] {_escaped(str(conflict))}", **_PLAIN)
+    if (more := len(made.conflicts) - CONFLICTS) > 0:
+        err.print(f"[yellow]Conflict:[/] and {more} more such cells.", **_PLAIN)
+    out.print(f"{made.cells:>6} cells are in {out_dir} now   (sslbench report {out_dir})", **_PLAIN)
+    if made.conflicts:
         raise typer.Exit(FAILED)
 
 
@@ -404,6 +447,10 @@ def _consume(records: Generator[Record, None, None], tracker: Background | None)
                     tracker.log(record)
     except KeyboardInterrupt:
         return True
+    except BadInput:  # the store can no longer be written
+        if tracker is not None:
+            tracker.close(interrupted=True)
+        raise
     finally:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -464,14 +511,18 @@ def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int
     )
     crossing = f"{parts} = " if len(suite.grids) <= 2 else ""
     err.print(f"[bold]{_escaped(suite.name)}[/]: {crossing}{len(plan.planned)} cells, on {device}", highlight=False)
-    if store.torn:
-        lines = ", ".join(map(str, store.torn[:5])) + (", …" if len(store.torn) > 5 else "")
-        err.print(f"{_escaped(str(store.path))}: no whole record in line {lines}: ignored.", **_PLAIN)
+    store.warn_of_damage()
     if not todo and not skipped:
         err.print(f"Nothing to run: all of them are finished in {store.folder}.", **_PLAIN)
     else:
         left_out = f", {skipped} that make no sense" if skipped else ""
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
+
+
+def _tell_died(store: Store) -> None:
+    if store.died is not None:
+        text = f"The last run here was killed ({store.died}). What it had finished is kept."
+        err.print(_escaped(text), **_PLAIN)
 
 
 def _tell_tuning(plan: Tuning, device: str) -> None:
@@ -577,7 +628,25 @@ def _duration(seconds: float) -> str:
 def _escaped(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    plain = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)  # a stored text commands no terminal
+    return escape(plain)
+
+
+@contextlib.contextmanager
+def _damage_in_a_line() -> Generator[None, None, None]:
+    """Print each warning of damage once, as a line."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, Damage):
+                err.print(f"[yellow]Warning:[/] {_escaped(str(message))}", **_PLAIN)
+            else:
+                others(message, category, *where, **more)
+
+        warnings.simplefilter("default", Damage)
+        warnings.showwarning = show
+        yield
 
 
 def _usage_error(error: Exception) -> int:

@@ -14,6 +14,13 @@ class BadInput(ValueError):
     """
 
 
+class Damage(UserWarning):
+    """Something stored is not what was written. It is left out, and everything else is used.
+
+    The message says what and where. The command line prints it as one line.
+    """
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> BadInput:
     """The error for a name that is not known: names the nearest known one and lists them all."""
     names = sorted(known)

@@ -128,7 +128,7 @@ def run(
     """Run what is pending, store each record, then yield it.
 
     Args:
-        store: prepared; this process is its only writer.
+        store: prepared, and best locked since before the plan: else each record is written under a lock of its own.
         workers: how many jobs the executor runs at a time, so that there are as many.
         listen: hears what happens between records.
     """
@@ -151,11 +151,7 @@ def run(
 
 def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
     for result in results:
-        store.append(result.record, result.arrays)
-        if result.traceback:
-            path = store.folder / "tracebacks" / f"{result.record.key}.txt"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(result.traceback)
+        store.append(result.record, result.arrays, result.traceback)
         yield result.record
 
 
@@ -212,16 +208,19 @@ def suite_of(record: Record) -> Suite:
         name, base = part["name"], part.get("base", part["name"])
         return {name: dict(part["params"]) | ({} if name == base else {"base": base})}
 
-    content = {
-        "name": "rerun",
-        "seed": record.scenario["suite_seed"],
-        "precision": record.provenance.get("precision", "float32"),
-        "seeds": [record.seed],
-        "methods": [record.method["name"]],
-        "scenarios": [record.scenario["name"]],
-        "method": table(record.method),
-        "scenario": table(record.scenario),
-    }
+    try:
+        content = {
+            "name": "rerun",
+            "seed": record.scenario["suite_seed"],
+            "precision": record.provenance.get("precision", "float32"),
+            "seeds": [record.seed],
+            "methods": [record.method["name"]],
+            "scenarios": [record.scenario["name"]],
+            "method": table(record.method),
+            "scenario": table(record.scenario),
+        }
+    except KeyError as error:
+        raise BadInput(f"The record of {record.id} has no {error.args[0]}: its cell cannot be had from it.") from error
     if record.training_seed is not None:
         content["training_seeds"] = [record.training_seed]
     return make_suite(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -217,7 +218,8 @@ def test_an_output_folder_that_cannot_be_written_is_refused(suite, capsys, tmp_p
 def test_a_store_of_another_schema_is_refused_and_left_as_it_is(suite, capsys, tmp_path):
     sslbench("run", suite, "--no-mlflow", "--methods", "supervised", capsys=capsys)
     path = Store(tmp_path / "results" / "local" / "tiny").path
-    path.write_text(path.read_text().replace('"schema":1', '"schema":99'))
+    record = Store(path.parent).load()[0]
+    path.write_bytes(path.read_bytes() + dataclasses.replace(record, schema=99).to_line())
     before = path.read_bytes()
     assert "schema 99" in refused(capsys, "run", suite, "--no-mlflow")
     assert path.read_bytes() == before

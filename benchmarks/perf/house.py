@@ -54,8 +54,8 @@ def store_of(cells: int, folder: Path) -> Path:
     store = Store(folder)
     store.prepare()
     records = records_of(min(cells, 10_000))
-    lines = [record.to_json() + "\n" for record in records]
-    with store.path.open("w", encoding="utf-8") as file:
+    lines = [record.to_line() for record in records]
+    with store.path.open("wb") as file:
         for start in range(0, cells, len(lines)):
             file.writelines(lines[: cells - start])
     return folder

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sslbench.errors import BadInput
-from sslbench.records import RECORDS_FILE, Record, Store, load_records
+from sslbench.errors import BadInput, Damage
+from sslbench.records import RECORDS_FILE, DamagedArrays, Record, Store, current
 from sslbench.report import canvas, grids, plots, render, words
 from sslbench.report.evidence import Evidence, weigh
 from sslbench.report.grids import Grid, comparison_grid
@@ -45,6 +46,8 @@ class Report:
 def write_report(folder: Path, *, out: Path | None = None, published: Path | None = None) -> Report:
     """Write the report of the records in `folder`; the same records give the same bytes.
 
+    What is damaged in the folder is left out, with a `Damage` warning and a line in the report.
+
     Args:
         folder: a results folder.
         out: where to write; `folder/report` by default, where the plots of an earlier report are removed first.
@@ -55,7 +58,9 @@ def write_report(folder: Path, *, out: Path | None = None, published: Path | Non
     """
     theirs = read_published(published) if published is not None else []
     folder = Path(folder)
-    records = load_records(folder)
+    store = Store(folder)
+    records = current(store.load())
+    store.warn_of_damage()
     if not records:
         raise BadInput(
             f"No records in {folder} (it has no whole line in {RECORDS_FILE}). "
@@ -64,7 +69,7 @@ def write_report(folder: Path, *, out: Path | None = None, published: Path | Non
     own, out = out is None, Path(out or folder / "report")
     try:
         _prepare(out / "plots", empty=own)
-        return _write(records, Store(folder), out, theirs)
+        return _write(records, store, out, theirs)
     except OSError as error:
         raise BadInput(f"The report cannot be written to {out}: {error.strerror}. Give another with --out.") from error
 
@@ -72,7 +77,8 @@ def write_report(folder: Path, *, out: Path | None = None, published: Path | Non
 def _write(records: list[Record], store: Store, out: Path, theirs: list[Published]) -> Report:
     comparison, cells = compare(records), frame(records)
     evidence = weigh(comparison, cells)
-    pictures, files = _plots(records, comparison, evidence, store, out / "plots")
+    pictures, files, damage = _plots(records, comparison, evidence, store, out / "plots")
+    cautions = [*words.cautions(comparison, evidence), *([store.damage_line()] if store.damage else []), *damage]
     known = published_grid(theirs, comparison)
     report = Report(
         out,
@@ -84,22 +90,26 @@ def _write(records: list[Record], store: Store, out: Path, theirs: list[Publishe
         comparison=comparison,
         verdict=verdict(comparison),
     )
-    _text(report.markdown, _markdown(comparison, evidence, known, grids.missing_grid(comparison, cells)))
+    _text(report.markdown, _markdown(comparison, evidence, cautions, known, grids.missing_grid(comparison, cells)))
     _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
     _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
-    _text(report.html, page(records, cells, comparison, evidence, known, pictures))
+    _text(report.html, page(records, cells, comparison, evidence, cautions, known, pictures))
     return report
 
 
 def _plots(
     records: list[Record], comparison: Comparison, evidence: Evidence, store: Store, folder: Path
-) -> tuple[list[Picture], list[Path]]:
+) -> tuple[list[Picture], list[Path], list[str]]:
     pictures, files = [], []
+    damaged: dict[str, str] = {}
 
     def arrays(record: Record) -> Mapping[str, np.ndarray]:
         try:
             return store.arrays(record)
         except FileNotFoundError:  # records that were copied without their arrays still make a report
+            return {}
+        except DamagedArrays as error:
+            damaged[record.key] = f"{error} Its part of the plots is left out."
             return {}
 
     with canvas.style():
@@ -112,10 +122,14 @@ def _plots(
             if plot.moving:
                 files.append(folder / f"{plot.name}.gif")
                 files[-1].write_bytes(plot.moving())
-    return pictures, files
+    for line in damaged.values():
+        warnings.warn(line, Damage, stacklevel=1)
+    return pictures, files, list(damaged.values())
 
 
-def _markdown(comparison: Comparison, evidence: Evidence, known: Grid | None, missing: Grid | None) -> str:
+def _markdown(
+    comparison: Comparison, evidence: Evidence, cautions: list[str], known: Grid | None, missing: Grid | None
+) -> str:
     """The tables and the sentences about them."""
     tables = [
         known,
@@ -132,7 +146,7 @@ def _markdown(comparison: Comparison, evidence: Evidence, known: Grid | None, mi
     parts = [
         "# Comparison\n",
         render.escape_markdown(verdict(comparison)) + "\n",
-        *(f"- {render.escape_markdown(text)}" for text in words.cautions(comparison, evidence)),
+        *(f"- {render.escape_markdown(text)}" for text in cautions),
         "",
         *(render.markdown(grid) for grid in tables if grid is not None),
     ]
@@ -144,7 +158,7 @@ def _prepare(folder: Path, *, empty: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.iterdir()) if empty else []:
         if old.suffix in (".png", ".svg", ".gif"):
-            old.unlink()
+            old.unlink(missing_ok=True)  # another report of the folder may be at it
 
 
 def _text(path: Path, text: str) -> None:

@@ -74,6 +74,7 @@ def page(
     cells: pd.DataFrame,
     comparison: Comparison,
     evidence: Evidence,
+    cautions: Sequence[str],
     published: Grid | None,
     pictures: Sequence[Picture],
 ) -> str:
@@ -81,7 +82,7 @@ def page(
     template = _environment().get_template("report.html.j2")
     return template.render(
         verdict=words.verdict(comparison),
-        cautions=words.cautions(comparison, evidence),
+        cautions=cautions,
         published=published,
         comparison=grids.comparison_grid(comparison),
         differences=grids.difference_grid(comparison, evidence),
