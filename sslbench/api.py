@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sslbench import runner
-from sslbench.executors import InlineExecutor, LocalExecutor
+from sslbench.executors import RETRIES, InlineExecutor, LocalExecutor
 from sslbench.records import Record, Store, current
 from sslbench.registry import load_plugin
 from sslbench.suite import Overrides, Suite, make_suite, read_suite
@@ -24,6 +24,9 @@ def run(
     out: str | Path | None = None,
     workers: int | None = None,
     plugins: Sequence[str | Path] = (),
+    timeout: float | None = None,
+    retries: int = RETRIES,
+    retry_failed: bool = False,
 ) -> list[Record]:
     """Run what a suite has not finished yet, and give the records of all its cells.
 
@@ -34,6 +37,9 @@ def run(
         out: results folder; `results/local/NAME` by default.
         workers: processes; one a core by default. 0 runs in this process, where methods defined in a notebook are known.
         plugins: Python files that register methods or scenarios.
+        timeout: minutes that a cell may take, in place of the suite's. Worker processes keep to it; this process cannot.
+        retries: how often a cell whose process was lost is run again.
+        retry_failed: run cells again that failed in an earlier run and would fail so again.
 
     Raises:
         BadInput: something given cannot be used, or another process writes to the folder; nothing has run then. Or the disk
@@ -42,7 +48,7 @@ def run(
     paths = [Path(p) for p in plugins]
     for path in paths:
         load_plugin(path)
-    overrides = Overrides(methods, scenarios, None if seeds is None else str(seeds), tuple(settings))
+    overrides = Overrides(methods, scenarios, None if seeds is None else str(seeds), tuple(settings), timeout)
     if isinstance(suite, Mapping):
         suite = make_suite(suite, overrides)
     elif not isinstance(suite, Suite):
@@ -52,10 +58,10 @@ def run(
     store = Store(Path(out) if out is not None else runner.results_folder(suite.name))
     executor = LocalExecutor(count, paths) if count else InlineExecutor()
     with store.lock():
-        plan = runner.make_plan(suite, store)
+        plan = runner.make_plan(suite, store, retry_failed)
         store.warn_of_damage()
         store.prepare()
-        for _ in runner.run(plan, store, executor, where, max(count, 1)):
+        for _ in runner.run(plan, store, executor, where, max(count, 1), retries=retries):
             pass
         cells = {p.cell.id for p in plan.planned}
         return [r for r in current(store.load()) if r.id in cells]

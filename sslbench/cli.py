@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -161,6 +162,16 @@ def run(
             metavar="MINUTES", min=0.01, help="Stop then, with exit code 3 if cells are left; the next run goes on."
         ),
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", help="A cell that takes longer is ended. Default: the suite's, else none."),
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option(min=0, help="How often a cell whose process was lost is run again. Default: 2.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what failed earlier and would fail so again.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long it would take.")] = False,
 ) -> None:
     """Run a suite: every method on every scenario at every seed that is not finished yet.
@@ -169,7 +180,7 @@ def run(
     touches runs. Then the tables, plots and the report are made.
     """
     from sslbench import runner
-    from sslbench.executors import InlineExecutor, LocalExecutor
+    from sslbench.executors import RETRIES, InlineExecutor, LocalExecutor
     from sslbench.records import Store
     from sslbench.report.published import read_published
     from sslbench.suite import Overrides, read_suite
@@ -178,7 +189,7 @@ def run(
     plugins = _load_plugins(plugin)
     if published is not None:
         read_published(published)
-    overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()))
+    overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()), timeout)
     chosen = read_suite(suite, overrides)
     where = runner.resolve_device(device, chosen.precision)
     count = workers if workers is not None else runner.default_workers(where)
@@ -190,24 +201,29 @@ def run(
         context.with_resource(store.lock())
         _tell_died(store)
     try:
-        plan = runner.make_plan(chosen, store)
+        plan = runner.make_plan(chosen, store, retry_failed)
     except BadInput as error:
         raise BadInput(f"{suite}: {error}") from error
     if not dry_run:
         store.prepare()
     _tell_plan(chosen, plan, store, where, max(count, 1))
+    if chosen.timeout is not None and not count:
+        err.print(
+            "[yellow]Warning:[/] --workers 0 runs cells in this process, where no time limit ends them.", **_PLAIN
+        )
     if dry_run:
         _tell_estimate(plan, where, max(count, 1))
         return
     if stop_after is not None:
         _stop_after(stop_after)
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
+    start = functools.partial(runner.run, retries=RETRIES if retries is None else retries)
     if plan.pending:
         from sslbench.live import follow
 
-        records = follow(runner.run, plan, store, engine, where, max(count, 1), console=err)
+        records = follow(start, plan, store, engine, where, max(count, 1), console=err)
     else:  # nothing to watch, but earlier records may have to become the current ones again
-        records = runner.run(plan, store, engine, where)
+        records = start(plan, store, engine, where)
     interrupted = _consume(records, tracker)
     _finish(store, plan, tracker, interrupted, published)
 
@@ -503,7 +519,7 @@ def _finish(
 
 
 def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int) -> None:
-    done, todo, skipped = len(plan.finished), len(plan.pending), len(plan.impossible)
+    done, todo, skipped, failed = len(plan.finished), len(plan.pending), len(plan.impossible), len(plan.failed)
     parts = " + ".join(
         f"{len(g.methods)} methods × {len(g.scenarios)} scenarios × {len(g.seeds)} seeds"
         + (f" × {len(g.training_seeds)} training seeds" if g.training_seeds else "")
@@ -513,10 +529,15 @@ def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int
     err.print(f"[bold]{_escaped(suite.name)}[/]: {crossing}{len(plan.planned)} cells, on {device}", highlight=False)
     store.warn_of_damage()
     if not todo and not skipped:
-        err.print(f"Nothing to run: all of them are finished in {store.folder}.", **_PLAIN)
+        state = f"{done} are finished and {failed} failed" if failed else "all of them are finished"
+        err.print(f"Nothing to run: {state} in {store.folder}.", **_PLAIN)
     else:
-        left_out = f", {skipped} that make no sense" if skipped else ""
+        left_out = (f", {failed} failed earlier" if failed else "") + (
+            f", {skipped} that make no sense" if skipped else ""
+        )
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
+    if failed:
+        err.print("What failed would fail the same way: --retry-failed runs it again.", highlight=False)
 
 
 def _tell_died(store: Store) -> None:
@@ -543,8 +564,8 @@ def _tell_estimate(plan: Plan, device: str, workers: int) -> None:
     total = 0.0
     for p in plan.planned:
         pair = p.cell.method_name, p.cell.scenario_name
-        if p.record is not None:
-            table.add_row(p.cell.id, p.record.status, "")
+        if p.known is not None:
+            table.add_row(p.cell.id, p.known.status, "")
         elif p.cell.obstacle:
             table.add_row(p.cell.id, "skipped", _escaped(p.cell.obstacle))
         else:
@@ -586,7 +607,7 @@ def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Backgro
         err.print(f"[yellow]Warning:[/] {_escaped(line)} `sslbench track {store.folder}` writes them later.", **_PLAIN)
 
     background = tracking.Background(uri, lambda: tracking.Tracker(uri, sweep, names), warn)
-    for record in plan.finished:
+    for record in plan.finished + plan.failed:
         background.log(record)
     return background
 

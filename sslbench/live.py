@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sslbench.executors import Advanced, Ended, Event, Job, Started
+from sslbench.executors import Advanced, Ended, Event, Job, Retried, Started
 from sslbench.records import Record
 from sslbench.report.grids import Grid, Shown
 from sslbench.runner import Plan
@@ -46,6 +46,10 @@ class Sweep:
             self._waiting[_pair(event.job.cells[0])] -= len(event.job.cells)
         elif isinstance(event, Advanced):
             self.running[event.job] = event
+        elif isinstance(event, Retried):
+            self.running.pop(event.job, None)
+            self._begun.pop(event.job, None)
+            self._waiting[_pair(event.job.cells[0])] += len(event.job.cells)
         else:
             self.running.pop(event.job, None)
             spent = time.monotonic() - self._begun.pop(event.job)
@@ -99,8 +103,14 @@ def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator
     if not console.is_terminal:
         yield from run(plan, *arguments, listen=lambda event: _plain(sweep, event, console))
         return
+
+    def listen(event: Event) -> None:
+        sweep.hear(event)
+        if isinstance(event, Retried):
+            _tell_retry(event, console)
+
     with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: picture(sweep)):
-        yield from run(plan, *arguments, listen=sweep.hear)
+        yield from run(plan, *arguments, listen=listen)
     console.print(sweep.headline(), highlight=False)
 
 
@@ -109,6 +119,14 @@ def _plain(sweep: Sweep, event: Event, console: Console) -> None:
     if isinstance(event, Ended):
         status = ", ".join(sorted({r.record.status for r in event.results}))
         console.print(f"{sweep.headline()}: {event.job.name} {status}", soft_wrap=True, highlight=False, markup=False)
+    elif isinstance(event, Retried):
+        _tell_retry(event, console)
+
+
+def _tell_retry(event: Retried, console: Console) -> None:
+    how = f"in {len(event.parts)} parts" if len(event.parts) > 1 else f"attempt {event.parts[0].attempt}"
+    line = f"{event.job.name}: {event.reason}: runs again, {how}"
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def picture(sweep: Sweep) -> RenderableType:

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from sslbench import engine
 from sslbench.errors import BadInput
-from sslbench.executors import CellResult, Ended, Event, Job
+from sslbench.executors import RETRIES, CellResult, Ended, Event, Executor, Job, persist
 from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
@@ -22,21 +22,21 @@ from sslbench.scenarios.base import Scenario
 from sslbench.suite import Cell, Method, Suite, make_suite, seed_rng
 
 
-class Executor(Protocol):
-    """Where cells run."""
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Run each job once and yield what happens."""
-        ...
-
-
 @dataclass(frozen=True)
 class Planned:
-    """A cell with its key and, if it is finished, its record."""
+    """A cell with its key and, if it is not to run, the record that it has."""
 
     cell: Cell
     key: str
     record: Record | None
+    """What it ended with, if it is finished."""
+    failure: Record | None = None
+    """How it failed, if it is not finished and would fail so again."""
+
+    @property
+    def known(self) -> Record | None:
+        """The record that stands in place of a run."""
+        return self.record or self.failure
 
 
 @dataclass(frozen=True)
@@ -48,37 +48,61 @@ class Plan:
     """All records of the store, for estimates."""
     tuning: Mapping[str, Any] = field(default_factory=dict)
     """What the suite file says of how its hyperparameters were found."""
+    timeout: float | None = None
+    """Seconds that each cell may take."""
 
     @property
     def finished(self) -> list[Record]:
         return [p.record for p in self.planned if p.record is not None]
 
     @property
+    def failed(self) -> list[Record]:
+        """Failures of earlier runs that are left as they are."""
+        return [p.failure for p in self.planned if p.failure is not None]
+
+    @property
     def impossible(self) -> list[Planned]:
         """Cells without a record whose method cannot run on their scenario."""
-        return [p for p in self.planned if p.record is None and p.cell.obstacle]
+        return [p for p in self.planned if p.known is None and p.cell.obstacle]
 
     @property
     def pending(self) -> list[Planned]:
         """Cells to train."""
-        return [p for p in self.planned if p.record is None and not p.cell.obstacle]
+        return [p for p in self.planned if p.known is None and not p.cell.obstacle]
 
 
-def make_plan(suite: Suite, store: Store) -> Plan:
+def make_plan(suite: Suite, store: Store, retry_failed: bool = False) -> Plan:
     """Check that every scenario can be had, and see which cells are finished.
+
+    Args:
+        retry_failed: run those again, too, that failed and would fail so again.
 
     Raises:
         BadInput: data that are missing or damaged, label counts that cannot be had, a store that cannot be read.
     """
     history = store.load()
+    timeout = None if suite.timeout is None else 60 * suite.timeout
     finished = {(r.id, r.key): r for r in history if r.finished}
+    last = {} if retry_failed else {(r.id, r.key): r for r in history}
+    failed = {name: r for name, r in last.items() if name not in finished and _would_fail_again(r, timeout)}
     digests = {name: check(name, suite) for name in suite.scenarios}
     planned = []
     for cell in suite.cells():
         key = cell.key(digests[cell.scenario_name][cell.seed])
-        planned.append(Planned(cell, key, finished.get((cell.id, key))))
+        planned.append(Planned(cell, key, finished.get((cell.id, key)), failed.get((cell.id, key))))
     tuning = {name: value for name, value in suite.tuning.items() if isinstance(value, str | int | float)}
-    return Plan(tuple(planned), tuple(history), tuning)
+    return Plan(tuple(planned), tuple(history), tuning, timeout)
+
+
+def _would_fail_again(record: Record, timeout: float | None) -> bool:
+    """Whether a failure lies in the cell itself. A lost process and too little memory lie in the machine."""
+    had = record.provenance.get("timeout_s")
+    match record.provenance.get("cause"):
+        case "method":
+            return True
+        case "time":
+            return had is not None and timeout is not None and timeout <= had
+    return False
 
 
 def check(name: str, suite: Suite) -> dict[int, str]:
@@ -124,6 +148,7 @@ def run(
     device: str,
     workers: int = 1,
     listen: Callable[[Event], None] = lambda event: None,
+    retries: int = RETRIES,
 ) -> Generator[Record, None, None]:
     """Run what is pending, store each record, then yield it.
 
@@ -131,19 +156,20 @@ def run(
         store: prepared, and best locked since before the plan: else each record is written under a lock of its own.
         workers: how many jobs the executor runs at a time, so that there are as many.
         listen: hears what happens between records.
+        retries: how often a cell whose process was lost is run again.
     """
     shown = {r.id: r.key for r in current(plan.history)}
     for p in plan.planned:
-        if p.record is not None and shown.get(p.record.id) != p.record.key:
-            # Finished earlier and since overtaken by a run with other settings: the newest again. Its arrays are still there.
-            store.append(p.record)
+        if p.known is not None and shown.get(p.known.id) != p.known.key:
+            # Known earlier and since overtaken by a run with other settings: the newest again. Its arrays are still there.
+            store.append(p.known)
     for p in plan.impossible:
         record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
         store.append(record)
         yield record
     if not plan.pending:
         return
-    for event in executor.run(make_jobs(plan, device, workers)):
+    for event in persist(executor, make_jobs(plan, device, workers), retries):
         listen(event)
         if isinstance(event, Ended):
             yield from _keep(event.results, store)
@@ -151,19 +177,45 @@ def run(
 
 def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
     for result in results:
+        yield _stored(result, store)
+
+
+def _stored(result: CellResult, store: Store) -> Record:
+    """The record as it was stored. Of a plugin's result that is no numbers, a failure."""
+    try:
         store.append(result.record, result.arrays, result.traceback)
-        yield result.record
+    except BadInput:
+        raise
+    except (TypeError, ValueError) as error:
+        record = dataclasses.replace(
+            result.record,
+            status="failed",
+            reason=f"its result cannot be stored: {type(error).__name__}: {error}",
+            metrics={},
+            diagnostics={},
+            curves={},
+            arrays=[],
+            provenance={**result.record.provenance, "cause": "method"},
+        )
+        store.append(record)
+        return record
+    return result.record
 
 
 def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
     """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
     provenance = common_provenance(device) | ({"tuning": dict(plan.tuning)} if plan.tuning else {})
     groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
-    return stacked(groups, stack_widths(groups, device), device, workers, provenance)
+    return stacked(groups, stack_widths(groups, device), device, workers, provenance, plan.timeout)
 
 
 def stacked(
-    groups: Sequence[Sequence[Planned]], widths: Sequence[int], device: str, workers: int, provenance: Mapping[str, Any]
+    groups: Sequence[Sequence[Planned]],
+    widths: Sequence[int],
+    device: str,
+    workers: int,
+    provenance: Mapping[str, Any],
+    timeout: float | None = None,
 ) -> list[Job]:
     """Jobs of groups of cells, each a method on a scenario, whose seeds train at most so many together."""
     jobs = []
@@ -171,7 +223,7 @@ def stacked(
         if len(groups) < workers:  # rather narrow stacks than idle workers
             width = min(width, -(-len(group) * len(groups) // workers))
         jobs += [
-            Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance)
+            Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance, timeout)
             for part in _batched(group, width)
         ]
     return jobs

@@ -3,6 +3,7 @@
 name = "quick"
 seed = 0                       # keys every draw
 precision = "float32"          # or "tf32", on CUDA
+timeout = 30                   # minutes that a cell may take; as long as it takes, if left out
 seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
 methods = ["supervised", "vat", "vat-small"]
 scenarios = ["mnist5k-50"]
@@ -43,7 +44,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Lt
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from sslbench.engine import Precision, obstacle
@@ -175,6 +176,8 @@ class Suite:
     """By (method, scenario): where each of the method's parameters was set."""
     tuning: Params = field(default_factory=dict)
     """How the hyperparameters were found, if `sslbench tune` wrote the file."""
+    timeout: float | None = None
+    """Minutes that a cell may take; None: as long as it takes."""
 
     def seeds(self, scenario: str) -> tuple[int, ...]:
         """The seeds at which a scenario's problem is posed."""
@@ -248,6 +251,8 @@ class Overrides:
     seeds: str | None = None
     settings: Sequence[str] = ()
     """`name.parameter=value`: of a method, a scenario, or `*` for all scenarios. A value as in TOML, or a bare word."""
+    timeout: float | None = None
+    """Minutes that a cell may take."""
 
 
 def read_suite(path: Path, overrides: Overrides | None = None) -> Suite:
@@ -286,7 +291,8 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         BadInput: naming the key, what was given and what is valid.
     """
     overrides = overrides or Overrides()
-    top = _TOP.validated("the suite", {k: v for k, v in content.items() if k not in _TABLES})
+    limit = {} if overrides.timeout is None else {"timeout": overrides.timeout}
+    top = _TOP.validated("the suite", {k: v for k, v in content.items() if k not in _TABLES} | limit)
     tables = {kind: _tables(content, kind) for kind in ("method", "scenario")}
     if "/" in top.name or "\\" in top.name or top.name.strip(". ") == "":
         raise BadInput(f"name = {top.name!r} cannot name a folder: give letters, digits, dashes.")
@@ -316,6 +322,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         scenarios=scenarios,
         origins=_origins(methods, scenarios, tables["method"], touched["setting"]),
         tuning=_tuning(content.get("tuning", {})),
+        timeout=top.timeout,
     )
 
 
@@ -439,6 +446,7 @@ class _Top:
     training_seeds: int | str | tuple[int, ...] | None = None
     seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     precision: Precision = "float32"
+    timeout: Annotated[float, Gt(0)] | None = None
     description: str = ""
 
 

@@ -35,7 +35,7 @@ from typing import Any, Literal
 
 from sslbench import __version__, runner, toml
 from sslbench.errors import BadInput, unknown
-from sslbench.executors import Ended, InlineExecutor, LocalExecutor
+from sslbench.executors import Ended, Executor, InlineExecutor, LocalExecutor, persist
 from sslbench.methods.base import Around, Range
 from sslbench.records import Record
 from sslbench.stats import accuracy_noise, examples_to_tell
@@ -379,7 +379,7 @@ def _run(
     what: str,
     studies: Sequence[Study],
     trials: int,
-    executor: runner.Executor,
+    executor: Executor,
     device: str,
     workers: int,
     tell: Callable[[str], None],
@@ -394,7 +394,7 @@ def _run(
         asked = [search.ask() for search in searches]
         groups = [_planned(cells) for _, cells in asked]
         jobs = runner.stacked(groups, widths, device, workers, provenance={})
-        ended = [event for event in executor.run(jobs) if isinstance(event, Ended)]
+        ended = [event for event in persist(executor, jobs) if isinstance(event, Ended)]
         records = {result.record.id: result.record for event in ended for result in event.results}
         for search, (values, cells) in zip(searches, asked, strict=True):
             search.tell(_trial(values, [records[cell.id] for cell in cells]))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import textwrap
 
 import pytest
 
 from sslbench import runner
 from sslbench.errors import BadInput
-from sslbench.executors import InlineExecutor, LocalExecutor
+from sslbench.executors import InlineExecutor, LocalExecutor, Started
 from sslbench.records import Store, current
-from sslbench.registry import load_plugin
 from sslbench.suite import make_suite
 
 
@@ -23,8 +21,10 @@ class Here(InlineExecutor):
         self.cells = []
 
     def run(self, jobs):
-        self.cells = [cell.id for job in jobs for cell in job.cells]
-        return super().run(jobs)
+        for event in super().run(jobs):
+            if isinstance(event, Started):
+                self.cells += [cell.id for cell in event.job.cells]
+            yield event
 
 
 def sweep(suite, folder, executor=None, workers=1):
@@ -151,72 +151,22 @@ def test_a_method_that_never_comes_to_its_unlabelled_examples_is_refused(tmp_pat
 
 # Worker processes -----------------------------------------------------------------------------------------------------
 
-PLUGIN = '''
-import os, signal, time
-from dataclasses import dataclass
-from sslbench.methods.base import Loss, LossMethod, cross_entropy, method
 
-@method("troublesome")
-@dataclass(frozen=True)
-class Troublesome(LossMethod):
-    """Does what it is told."""
-    what: str = "nothing"
-
-    def loss(self, model, batch, step, rng):
-        if self.what == "raise":
-            raise RuntimeError("no such thing")
-        if self.what == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.what == "exit":
-            os._exit(3)
-        return Loss(cross_entropy(model, batch, rng))
-'''
-
-
-@pytest.fixture(scope="module")
-def plugin(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plugin") / "troublesome.py"
-    path.write_text(textwrap.dedent(PLUGIN))
-    load_plugin(path)
-    return path
-
-
-def test_workers_give_the_same_bits_as_one_process(mini, tmp_path, plugin):
+def test_workers_give_the_same_bits_as_one_process(mini, tmp_path):
     """1 worker, 2 workers, this process: equal records, whatever ran beside them."""
     content = {"methods": ["supervised", "pseudo-label", "pi-model", "vat"], "seeds": 3}
     sweep(mini(**content), tmp_path / "here")
     for workers in (1, 2):
-        sweep(mini(**content), tmp_path / str(workers), LocalExecutor(workers, [plugin]), workers)
+        sweep(mini(**content), tmp_path / str(workers), LocalExecutor(workers), workers)
         assert results(tmp_path / str(workers)) == results(tmp_path / "here")
 
 
-@pytest.mark.parametrize(
-    ("what", "reason"),
-    [
-        ("raise", "RuntimeError: no such thing"),
-        ("die", "its process was ended by signal SIGKILL"),
-        ("exit", "its process ended with exit code 3"),
-    ],
-)
-def test_a_bad_cell_takes_no_other_down_and_runs_again(mini, tmp_path, plugin, what, reason):
-    suite = mini(methods=["troublesome", "supervised"], method={"troublesome": {"what": what}}, seeds=1)
-    sweep(suite, tmp_path, LocalExecutor(2, [plugin]), 2)
-    records = {r.method["name"]: r for r in Store(tmp_path).load()}
-    assert records["supervised"].status == "ok"
-    assert records["troublesome"].status == "failed"
-    assert records["troublesome"].reason == reason
-    if what == "raise":
-        trace = (tmp_path / "tracebacks" / f"{records['troublesome'].key}.txt").read_text()
-        assert "no such thing" in trace
-    assert [p.cell.id for p in runner.make_plan(suite, Store(tmp_path)).pending] == ["troublesome/two-moons-6/seed0"]
-
-
-def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(mini, tmp_path, plugin):
+def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(mini, tmp_path):
     suite = mini(seeds=6, methods=["supervised", "pseudo-label", "vat"])
     store = Store(tmp_path)
     plan = runner.make_plan(suite, store)
     store.prepare()
-    executor = LocalExecutor(2, [plugin])
+    executor = LocalExecutor(2)
     records = runner.run(plan, store, executor, "cpu", 2)
     next(records)
     pids = [p.pid for p in multiprocessing.active_children()]

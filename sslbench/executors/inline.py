@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from sslbench.executors.jobs import Ended, Event, Job, Started, work
 
 
 class InlineExecutor:
-    """Runs jobs where it is called."""
+    """Runs jobs where it is called. A time limit is not kept: nobody is there to end a job."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run each job in turn and yield what happens. How far a running job has come is not told."""
         for job in jobs:
             yield Started(job)

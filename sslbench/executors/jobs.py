@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import gc
 import importlib.metadata
 import os
 import platform
 import subprocess
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ import torch
 from sslbench import engine
 from sslbench.records import Record, Status
 from sslbench.suite import Cell, params
+
+Cause = Literal["method", "memory", "time", "process"]
+"""Why a cell has no result, in its record's provenance: its code raised an exception; it needs more memory than there is; it
+took longer than its limit; its process was lost with it, which may have nothing to do with the cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +37,22 @@ class Job:
     device: str
     provenance: Mapping[str, Any]
     """What all records of this run have in common."""
+    timeout: float | None = None
+    """Seconds that each cell may take; None: as long as it takes."""
+    attempt: int = 1
+    """How many times its cells have been begun, this time included."""
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds that the job may take."""
+        return None if self.timeout is None else self.timeout * len(self.cells)
+
+    def split(self, size: int) -> tuple[Job, ...]:
+        """The job in parts of so many cells, the last with what is left."""
+        return tuple(
+            dataclasses.replace(self, cells=self.cells[i : i + size], keys=self.keys[i : i + size])
+            for i in range(0, len(self.cells), size)
+        )
 
     @property
     def name(self) -> str:
@@ -72,12 +93,39 @@ class Ended:
     job: Job
     results: tuple[CellResult, ...]
 
+    @property
+    def cause(self) -> Cause | None:
+        """Why the cells of the job have no results, if they have none."""
+        cause: Cause | None = self.results[0].record.provenance.get("cause")
+        return cause
 
-Event = Started | Advanced | Ended
+
+@dataclass(frozen=True)
+class Retried:
+    """A job ended without results, and its cells wait to run again."""
+
+    job: Job
+    reason: str
+    parts: tuple[Job, ...]
+    """What runs in its place."""
+
+
+Event = Started | Advanced | Ended | Retried
+
+
+class Executor(Protocol):
+    """Where cells run."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+        """Run jobs, in order as there is room, and yield what happens.
+
+        What `jobs` iterates over may grow at an `Ended`: who takes a job only when there is room for it has that sooner.
+        """
+        ...
 
 
 def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellResult, ...]:
-    """Run a job here. An exception becomes failed records."""
+    """Run a job here. An exception becomes failed records, and so does an attempt to end the process."""
     started = _now()
     first = job.cells[0]
     try:
@@ -90,35 +138,61 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
             [c.training_rng for c in job.cells],
             first.precision,
         )
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return failure(job, "failed", reason, traceback.format_exc(), started)
-    results = []
-    for cell, key, outcome in zip(job.cells, job.keys, outcomes, strict=True):
-        record = blank_record(cell, key, outcome.status, outcome.reason)
-        record = dataclasses.replace(
-            record,
-            metrics=outcome.metrics,
-            diagnostics=outcome.diagnostics,
-            curves=outcome.curves,
-            timing=outcome.timing,
-            peak_memory_bytes=outcome.peak_memory_bytes,
-            provenance={**job.provenance, "precision": first.precision, **outcome.digests, **_when(started)},
-            arrays=sorted(outcome.arrays),
-        )
-        results.append(CellResult(record, outcome.arrays))
-    return tuple(results)
+    except (Exception, SystemExit) as error:
+        reason, cause = _reason(error, job), _cause(error)
+        failed = failure(job, "failed", reason, traceback.format_exc(), started, cause)
+    else:
+        return tuple(_result(job, *each, started) for each in zip(job.cells, job.keys, outcomes, strict=True))
+    if cause == "memory":
+        gc.collect()  # what the exception's frames held is free only now
+    return failed
+
+
+def _result(job: Job, cell: Cell, key: str, outcome: engine.Outcome, started: str) -> CellResult:
+    record = dataclasses.replace(
+        blank_record(cell, key, outcome.status, outcome.reason),
+        metrics=outcome.metrics,
+        diagnostics=outcome.diagnostics,
+        curves=outcome.curves,
+        timing=outcome.timing,
+        peak_memory_bytes=outcome.peak_memory_bytes,
+        provenance={**_provenance(job, started), **outcome.digests},
+        arrays=sorted(outcome.arrays),
+    )
+    return CellResult(record, outcome.arrays)
 
 
 def failure(
-    job: Job, status: Status, reason: str, trace: str = "", started: str | None = None
+    job: Job, status: Status, reason: str, trace: str = "", started: str | None = None, cause: Cause = "process"
 ) -> tuple[CellResult, ...]:
     """A record without a result for each cell of a job."""
-    provenance = {**job.provenance, "precision": job.cells[0].precision, **_when(started or _now())}
+    provenance = {**_provenance(job, started or _now()), "cause": cause}
     return tuple(
         CellResult(dataclasses.replace(blank_record(cell, key, status, reason), provenance=provenance), traceback=trace)
         for cell, key in zip(job.cells, job.keys, strict=True)
     )
+
+
+def timed_out(job: Job, trace: str = "") -> tuple[CellResult, ...]:
+    """The records of a job that took longer than it may."""
+    assert job.timeout is not None
+    reason = f"it took longer than its limit of {job.timeout / 60:g} min"
+    return failure(job, "timeout", reason, trace, cause="time")
+
+
+def _cause(error: BaseException) -> Cause:
+    """Memory that could not be had is told by four exceptions, two of which only say so in their message."""
+    said = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    return "memory" if told or isinstance(error, MemoryError | torch.OutOfMemoryError) else "method"
+
+
+def _reason(error: BaseException, job: Job) -> str:
+    what = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(": ")
+    if _cause(error) == "method":
+        return what
+    several = "fewer --workers, " if job.device == "cpu" else ""
+    return f"out of memory: try {several}smaller batches, or a {job.device} with more of it ({what})"
 
 
 def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
@@ -199,5 +273,6 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def _when(started: str) -> dict[str, str]:
-    return {"started_at": started, "finished_at": _now()}
+def _provenance(job: Job, started: str) -> dict[str, Any]:
+    own = {"precision": job.cells[0].precision, "attempts": job.attempt, "started_at": started, "finished_at": _now()}
+    return {**job.provenance, **own} | ({} if job.timeout is None else {"timeout_s": job.timeout})

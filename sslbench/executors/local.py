@@ -4,28 +4,54 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
+import importlib
+import math
 import multiprocessing
+import os
 import signal
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from sslbench.errors import BadInput
-from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, work
+from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, timed_out, work
 from sslbench.registry import load_plugin
 
 _context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang, and CUDA forbids it
+STACK_SIGNAL = signal.SIGUSR1
+"""Has a worker tell where it is."""
+
+
+START_UP_S = 300.0
+"""What a worker may take, beside its job's limit, until it has begun with it: it imports torch first."""
+LOOK_S = 5.0
+"""How often to see whether a worker is dead whose pipe is held open by a process of its own."""
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
     pipe: Connection
+    last_words: Connection
+    """The Python stack of a worker that crashed or that was asked for it, as `faulthandler` writes it."""
     job: Job | None = None
+    deadline: float = math.inf
+
+    def take(self, job: Job) -> None:
+        self.job = job
+        self.allow(START_UP_S)
+        with contextlib.suppress(OSError):  # it died while idle: its end is read from the pipe like any other
+            self.pipe.send(job)
+
+    def allow(self, more: float = 0.0) -> None:
+        """Count the job's limit from now on."""
+        limit = self.job.limit if self.job is not None else None
+        self.deadline = math.inf if limit is None else time.monotonic() + limit + more
 
 
 class LocalExecutor:
@@ -53,48 +79,107 @@ class LocalExecutor:
             _end(self._idle)
             self._idle = []
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Run each job once, in order as workers come free, and yield what happens."""
-        waiting = deque(jobs)
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+        """Run jobs, in order as workers come free, and yield what happens."""
+        waiting = iter(jobs)
         workers, self._idle = self._idle, []
         try:
-            for worker in workers:
-                yield from _give(worker, waiting)
-            while waiting and len(workers) < self._workers:
-                workers.append(self._start())
-                yield from _give(workers[-1], waiting)
-            while busy := [w for w in workers if w.job is not None]:
+            while True:
+                yield from self._hand_out(waiting, workers)
+                busy = [w for w in workers if w.job is not None]
+                if not busy:
+                    break
+                patience = min(LOOK_S, *(w.deadline - time.monotonic() for w in busy))
                 # The pipe of a dead worker is ready too: it has what the worker still said, then its end.
-                for ready in wait([w.pipe for w in busy]):
-                    worker = next(w for w in busy if w.pipe is ready)
-                    job = worker.job
-                    assert job is not None
-                    try:
-                        message = worker.pipe.recv()
-                    except (EOFError, OSError):
-                        yield Ended(job, failure(job, "failed", _cause_of_death(worker)))
+                ready = wait([w.pipe for w in busy], max(0.0, patience))
+                for worker in busy:
+                    event = _hear(worker) if worker.pipe in ready else _look_after(worker)
+                    if isinstance(event, Ended) and (worker.job is not None or _spent(event)):
                         workers.remove(worker)
-                        if waiting:
-                            workers.append(self._start())
-                            yield from _give(workers[-1], waiting)
-                        continue
-                    if isinstance(message, tuple) and message[0] == "advanced":
-                        yield Advanced(job, *message[1:])
-                        continue
-                    yield Ended(job, message)
-                    yield from _give(worker, waiting)
+                        _end([worker])
+                    if event is not None:
+                        yield event
             if self._warm:
                 workers, self._idle = [], workers
         finally:
             _end(workers)
 
+    def _hand_out(self, waiting: Iterator[Job], workers: list[_Worker]) -> Iterator[Event]:
+        """Give each free worker a job, and start workers as long as there are jobs for them."""
+        while True:
+            free = next((w for w in workers if w.job is None), None)
+            if free is None and len(workers) == self._workers:
+                return
+            job = next(waiting, None)
+            if job is None:
+                return
+            if free is None:
+                free = self._start()
+                workers.append(free)
+            free.take(job)
+            yield Started(job)
+
     def _start(self) -> _Worker:
         ours, theirs = _context.Pipe()
-        process = _context.Process(target=_serve, args=(theirs, self._plugins), daemon=True)
+        last_words, pen = _context.Pipe(duplex=False)
+        process = _context.Process(target=_serve, args=(theirs, pen, self._plugins), daemon=True)
         with _ctrl_c_ignored():
             process.start()
         theirs.close()
-        return _Worker(process, ours)
+        pen.close()
+        return _Worker(process, ours, last_words)
+
+
+def _hear(worker: _Worker) -> Event | None:
+    """What a worker said. It is rid of its job if that was the results; a worker without an answer keeps it."""
+    assert worker.job is not None
+    try:
+        message = worker.pipe.recv()
+    except (EOFError, OSError):
+        return _loss(worker)
+    if message == "begun":
+        worker.allow()
+        return None
+    if message[0] == "advanced":
+        late = None if worker.pipe.poll() else _look_after(worker)  # it may have said more, and in time
+        return late or Advanced(worker.job, *message[1:])
+    job, worker.job, worker.deadline = worker.job, None, math.inf
+    return Ended(job, message)
+
+
+def _look_after(worker: _Worker) -> Event | None:
+    """The end of a worker that is dead without its pipe's telling, or that is late."""
+    assert worker.job is not None
+    if not worker.process.is_alive():
+        return _loss(worker)
+    if time.monotonic() < worker.deadline:
+        return None
+    with contextlib.suppress(OSError):
+        os.kill(worker.process.pid or 0, STACK_SIGNAL)
+        wait([worker.last_words], 1.0)
+        time.sleep(0.05)  # for the rest of the stack
+    worker.process.kill()
+    return Ended(worker.job, timed_out(worker.job, _stack(worker)))
+
+
+def _loss(worker: _Worker) -> Ended:
+    """The end of a job whose worker is gone."""
+    assert worker.job is not None
+    worker.process.join(timeout=5)
+    return Ended(worker.job, failure(worker.job, "failed", _cause_of_death(worker.process.exitcode), _stack(worker)))
+
+
+def _spent(ended: Ended) -> bool:
+    """Whether a worker is not to be used again: after an error on a CUDA device all that follows there may fail."""
+    return ended.job.device != "cpu" and ended.cause is not None
+
+
+def _stack(worker: _Worker) -> str:
+    os.set_blocking(worker.last_words.fileno(), False)
+    try:
+        return os.read(worker.last_words.fileno(), 1 << 16).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _end(workers: Sequence[_Worker]) -> None:
@@ -103,6 +188,7 @@ def _end(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         worker.process.join()
         worker.pipe.close()
+        worker.last_words.close()
 
 
 @contextlib.contextmanager
@@ -118,26 +204,29 @@ def _ctrl_c_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _give(worker: _Worker, waiting: deque[Job]) -> Iterator[Event]:
-    worker.job = waiting.popleft() if waiting else None
-    if worker.job is not None:
-        with contextlib.suppress(OSError):  # it died while idle: its end is read from the pipe like any other
-            worker.pipe.send(worker.job)
-        yield Started(worker.job)
-
-
-def _serve(pipe: Connection, plugins: Sequence[Path]) -> None:
+def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path]) -> None:
     """A worker's life: jobs in, progress and results out. Ctrl-C is the driver's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_the_driver, daemon=True).start()
+    faulthandler.enable(pen.fileno(), all_threads=False)
+    faulthandler.register(STACK_SIGNAL, pen.fileno(), all_threads=False)
     _keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
-    while True:
-        try:
+    importlib.import_module("torch._dynamo")  # which the first step would import, for seconds: no part of a cell's time
+    with contextlib.suppress(EOFError, OSError):  # the driver is gone
+        while True:
             job = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(work(job, lambda done, total, loss: pipe.send(("advanced", done, total, loss))))
+            pipe.send("begun")
+            pipe.send(work(job, lambda done, total, loss: pipe.send(("advanced", done, total, loss))))
+
+
+def _die_with_the_driver() -> None:
+    """A driver that was killed cannot end its workers, and a worker in training reads no pipe."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    driver.join()
+    os._exit(1)
 
 
 def _keep_freed_memory() -> None:
@@ -153,9 +242,11 @@ def _keep_freed_memory() -> None:
         libc.mallopt(top_pad, 64 << 20)
 
 
-def _cause_of_death(worker: _Worker) -> str:
-    worker.process.join(timeout=5)
-    code = worker.process.exitcode
-    if code is not None and code < 0:
-        return f"its process was ended by signal {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}"
+def _cause_of_death(code: int | None) -> str:
+    if code is None:
+        return "its process closed the connection"
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    names = {int(s): s.name for s in signal.Signals}
+    hint = ", as the kernel does when memory runs out" if code == -signal.SIGKILL else ""
+    return f"its process was ended by signal {names.get(-code, -code)}{hint}"
