@@ -14,12 +14,15 @@ import torch
 
 from sslbench import engine
 from sslbench.errors import BadInput
-from sslbench.executors import CellResult, Ended, Event, Job
+from sslbench.executors import CellResult, Checkpointing, Ended, Event, Job
 from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
 from sslbench.scenarios.base import Scenario
 from sslbench.suite import Cell, Method, Suite, make_suite, seed_rng
+
+CHECKPOINTS = "checkpoints"
+"""Folder in a results folder, while there are any."""
 
 
 class Executor(Protocol):
@@ -48,6 +51,8 @@ class Plan:
     """All records of the store, for estimates."""
     tuning: Mapping[str, Any] = field(default_factory=dict)
     """What the suite file says of how its hyperparameters were found."""
+    checkpoint_every: float = 0.0
+    """Minutes between checkpoints of a running cell; 0: none."""
 
     @property
     def finished(self) -> list[Record]:
@@ -78,7 +83,7 @@ def make_plan(suite: Suite, store: Store) -> Plan:
         key = cell.key(digests[cell.scenario_name][cell.seed])
         planned.append(Planned(cell, key, finished.get((cell.id, key))))
     tuning = {name: value for name, value in suite.tuning.items() if isinstance(value, str | int | float)}
-    return Plan(tuple(planned), tuple(history), tuning)
+    return Plan(tuple(planned), tuple(history), tuning, suite.checkpoint_every)
 
 
 def check(name: str, suite: Suite) -> dict[int, str]:
@@ -141,12 +146,19 @@ def run(
         record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
         store.append(record)
         yield record
-    if not plan.pending:
+    pending = {p.key: p.cell.id for p in plan.pending}
+    checkpoints = Checkpointing(store.folder / CHECKPOINTS, 60 * plan.checkpoint_every)
+    engine.tidy(checkpoints.folder, pending, {r.key for r in plan.history if r.finished})
+    if not pending:
         return
-    for event in executor.run(make_jobs(plan, device, workers)):
+    for event in executor.run(make_jobs(plan, device, workers, checkpoints if plan.checkpoint_every else None)):
         listen(event)
         if isinstance(event, Ended):
-            yield from _keep(event.results, store)
+            for record in _keep(event.results, store):
+                if record.finished:
+                    (checkpoints.folder / f"{record.key}.npz").unlink(missing_ok=True)
+                yield record
+    engine.tidy(checkpoints.folder, pending, set())
 
 
 def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
@@ -159,11 +171,12 @@ def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
         yield result.record
 
 
-def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
+def make_jobs(plan: Plan, device: str, workers: int, checkpoints: Checkpointing | None = None) -> list[Job]:
     """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
     provenance = common_provenance(device) | ({"tuning": dict(plan.tuning)} if plan.tuning else {})
     groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
-    return stacked(groups, stack_widths(groups, device), device, workers, provenance)
+    jobs = stacked(groups, stack_widths(groups, device), device, workers, provenance)
+    return [dataclasses.replace(job, checkpoints=checkpoints) for job in jobs]
 
 
 def stacked(

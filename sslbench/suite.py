@@ -3,6 +3,7 @@
 name = "quick"
 seed = 0                       # keys every draw
 precision = "float32"          # or "tf32", on CUDA
+checkpoint_every = 5           # minutes of training that a kill may cost a cell, at most; 0: no checkpoints
 seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
 methods = ["supervised", "vat", "vat-small"]
 scenarios = ["mnist5k-50"]
@@ -175,6 +176,8 @@ class Suite:
     """By (method, scenario): where each of the method's parameters was set."""
     tuning: Params = field(default_factory=dict)
     """How the hyperparameters were found, if `sslbench tune` wrote the file."""
+    checkpoint_every: float = 5.0
+    """Minutes from one checkpoint of a running cell to the next; 0: none. No part of a cell's key."""
 
     def seeds(self, scenario: str) -> tuple[int, ...]:
         """The seeds at which a scenario's problem is posed."""
@@ -316,6 +319,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         scenarios=scenarios,
         origins=_origins(methods, scenarios, tables["method"], touched["setting"]),
         tuning=_tuning(content.get("tuning", {})),
+        checkpoint_every=top.checkpoint_every,
     )
 
 
@@ -439,6 +443,7 @@ class _Top:
     training_seeds: int | str | tuple[int, ...] | None = None
     seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     precision: Precision = "float32"
+    checkpoint_every: Annotated[float, Ge(0)] = 5.0
     description: str = ""
 
 

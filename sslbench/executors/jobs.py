@@ -22,6 +22,14 @@ from sslbench.records import Record, Status
 from sslbench.suite import Cell, params
 
 
+@dataclass(frozen=True)
+class Checkpointing:
+    """Where the checkpoints of running cells are kept, and how often they are written."""
+
+    folder: Path
+    every_s: float
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """Cells of one method on one scenario that train together."""
@@ -32,6 +40,7 @@ class Job:
     device: str
     provenance: Mapping[str, Any]
     """What all records of this run have in common."""
+    checkpoints: Checkpointing | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +75,23 @@ class Advanced:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """A job, or some of its seeds, goes on from a checkpoint, after so many steps."""
+
+    job: Job
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A line about a job that a person should read."""
+
+    job: Job
+    text: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """A job is over, well or badly: a result for each of its cells."""
 
@@ -73,11 +99,58 @@ class Ended:
     results: tuple[CellResult, ...]
 
 
-Event = Started | Advanced | Ended
+Event = Started | Resumed | Advanced | Noted | Ended
+
+Tell = Callable[..., None]
+"""Hears `"resumed", done, total` and `"noted", text`: an event without its job."""
 
 
-def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellResult, ...]:
-    """Run a job here. An exception becomes failed records."""
+def told(job: Job, message: tuple[Any, ...]) -> Resumed | Noted:
+    """The event that a message of `Tell` is about."""
+    return Resumed(job, *message[1:]) if message[0] == "resumed" else Noted(job, *message[1:])
+
+
+def work(
+    job: Job, progress: Callable[[int, int, float], None], tell: Tell = lambda *message: None
+) -> tuple[CellResult, ...]:
+    """Run a job here. An exception becomes failed records.
+
+    Seeds whose checkpoints are at different steps train one group after the other, the furthest first.
+    """
+    if job.checkpoints is None:
+        return _work(job, progress, engine.Saver())
+    files = [_file(job.checkpoints, job, cell, key) for cell, key in zip(job.cells, job.keys, strict=True)]
+    found = [_found(file, cell, tell) for file, cell in zip(files, job.cells, strict=True)]
+    steps = [0 if checkpoint is None else checkpoint.step for checkpoint in found]
+    results: dict[int, CellResult] = {}
+    for step in sorted(set(steps), reverse=True):
+        places = [i for i, own in enumerate(steps) if own == step]
+        part = dataclasses.replace(
+            job, cells=tuple(job.cells[i] for i in places), keys=tuple(job.keys[i] for i in places)
+        )
+        saver = engine.Saver(
+            [files[i] for i in places], [c for i in places if (c := found[i])], job.checkpoints.every_s, tell
+        )
+        results |= zip(places, _work(part, progress, saver), strict=True)
+    return tuple(results[i] for i in range(len(job.cells)))
+
+
+def _file(checkpoints: Checkpointing, job: Job, cell: Cell, key: str) -> engine.CheckpointFile:
+    identity: dict[str, Any] = {"cell": cell.id, "key": key}
+    identity |= {part: job.provenance.get(part) for part in ("device", "machine")}
+    identity["set of versions"] = job.provenance.get("versions")
+    return engine.CheckpointFile(checkpoints.folder / f"{key}.npz", identity)
+
+
+def _found(file: engine.CheckpointFile, cell: Cell, tell: Tell) -> engine.Checkpoint | None:
+    try:
+        return file.load()
+    except engine.Unusable as error:
+        tell("noted", f"the checkpoint {file.path} of {cell.id} {error}: it begins anew")
+        return None
+
+
+def _work(job: Job, progress: Callable[[int, int, float], None], saver: engine.Saver) -> tuple[CellResult, ...]:
     started = _now()
     first = job.cells[0]
     try:
@@ -89,6 +162,7 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
             progress,
             [c.training_rng for c in job.cells],
             first.precision,
+            saver,
         )
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -103,7 +177,13 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
             curves=outcome.curves,
             timing=outcome.timing,
             peak_memory_bytes=outcome.peak_memory_bytes,
-            provenance={**job.provenance, "precision": first.precision, **outcome.digests, **_when(started)},
+            provenance={
+                **job.provenance,
+                "precision": first.precision,
+                **outcome.digests,
+                **_when(started),
+                **({"resumed_at": list(outcome.resumed_at)} if outcome.resumed_at else {}),
+            },
             arrays=sorted(outcome.arrays),
         )
         results.append(CellResult(record, outcome.arrays))

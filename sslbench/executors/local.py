@@ -7,6 +7,7 @@ import ctypes
 import multiprocessing
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from sslbench.errors import BadInput
-from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, work
+from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, told, work
 from sslbench.registry import load_plugin
+
+LAST_CHECKPOINT_S = 10.0
+"""Seconds that workers have for a last checkpoint when a run is stopped. A step takes less than one."""
 
 _context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang, and CUDA forbids it
 
@@ -81,6 +85,9 @@ class LocalExecutor:
                     if isinstance(message, tuple) and message[0] == "advanced":
                         yield Advanced(job, *message[1:])
                         continue
+                    if isinstance(message, tuple) and message[0] in ("resumed", "noted"):
+                        yield told(job, message)
+                        continue
                     yield Ended(job, message)
                     yield from _give(worker, waiting)
             if self._warm:
@@ -98,8 +105,17 @@ class LocalExecutor:
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        worker.process.kill()
+    """Kill them, but let those that train write a checkpoint at the end of their step: SIGTERM asks for it."""
+    try:
+        asked = [w for w in workers if w.job is not None and w.job.checkpoints is not None]
+        for worker in asked:
+            worker.process.terminate()
+        deadline = time.monotonic() + LAST_CHECKPOINT_S
+        for worker in asked:
+            worker.process.join(timeout=max(0.0, deadline - time.monotonic()))
+    finally:  # another Ctrl-C ends the waiting
+        for worker in workers:
+            worker.process.kill()
     for worker in workers:
         worker.process.join()
         worker.pipe.close()
@@ -137,7 +153,7 @@ def _serve(pipe: Connection, plugins: Sequence[Path]) -> None:
             job = pipe.recv()
         except EOFError:
             return
-        pipe.send(work(job, lambda done, total, loss: pipe.send(("advanced", done, total, loss))))
+        pipe.send(work(job, lambda *come: pipe.send(("advanced", *come)), lambda *message: pipe.send(message)))
 
 
 def _keep_freed_memory() -> None:
