@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sslbench.executors import Advanced, Ended, Event, Job, Retried, Started
+from sslbench.executors import Advanced, Ended, Event, Job, Noted, Resumed, Retried, Started
 from sslbench.records import Record
 from sslbench.report.grids import Grid, Shown
 from sslbench.runner import Plan
@@ -35,6 +35,7 @@ class Sweep:
         self.running: dict[Job, Advanced | None] = {}
         self.started = time.monotonic()
         self._begun: dict[Job, float] = {}
+        self._resumed: dict[Job, Resumed] = {}
         self._waiting = Counter(_pair(p.cell) for p in plan.pending)
         self._seconds: dict[tuple[str, str], list[float]] = {}
 
@@ -44,15 +45,21 @@ class Sweep:
             self.running[event.job] = None
             self._begun[event.job] = time.monotonic()
             self._waiting[_pair(event.job.cells[0])] -= len(event.job.cells)
+        elif isinstance(event, Resumed):
+            self._resumed[event.job] = event
+            self.running[event.job] = Advanced(event.job, event.done, event.total, math.nan)
         elif isinstance(event, Advanced):
             self.running[event.job] = event
         elif isinstance(event, Retried):
             self.running.pop(event.job, None)
             self._begun.pop(event.job, None)
+            self._resumed.pop(event.job, None)
             self._waiting[_pair(event.job.cells[0])] += len(event.job.cells)
-        else:
+        elif isinstance(event, Ended):
             self.running.pop(event.job, None)
             spent = time.monotonic() - self._begun.pop(event.job)
+            if resumed := self._resumed.pop(event.job, None):
+                spent *= resumed.total / (resumed.total - resumed.done)  # as if it had all been done now
             cells = len(event.results)
             self._seconds.setdefault(_pair(event.job.cells[0]), []).extend([spent / cells] * cells)
             self.done += cells
@@ -65,8 +72,9 @@ class Sweep:
         left = sum(count * self._cell_seconds(pair) for pair, count in self._waiting.items())
         for job, advanced in self.running.items():
             spent = time.monotonic() - self._begun[job]
-            if advanced is not None and advanced.done:
-                left += spent * (advanced.total - advanced.done) / advanced.done
+            first = self._resumed[job].done if job in self._resumed else 0
+            if advanced is not None and advanced.done > first:
+                left += spent * (advanced.total - advanced.done) / (advanced.done - first)
             else:
                 left += max(0.0, self._cell_seconds(_pair(job.cells[0])) * len(job.cells) - spent)
         return left / self.workers
@@ -106,8 +114,7 @@ def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator
 
     def listen(event: Event) -> None:
         sweep.hear(event)
-        if isinstance(event, Retried):
-            _tell_retry(event, console)
+        _tell(event, console)
 
     with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: picture(sweep)):
         yield from run(plan, *arguments, listen=listen)
@@ -116,16 +123,23 @@ def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator
 
 def _plain(sweep: Sweep, event: Event, console: Console) -> None:
     sweep.hear(event)
+    _tell(event, console)
     if isinstance(event, Ended):
         status = ", ".join(sorted({r.record.status for r in event.results}))
         console.print(f"{sweep.headline()}: {event.job.name} {status}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _tell(event: Event, console: Console) -> None:
+    """A line for what is no matter of course."""
+    if isinstance(event, Resumed):
+        line = f"{event.job.name}: goes on at step {event.done} of {event.total}"
+    elif isinstance(event, Noted):
+        line = f"{event.job.name}: {event.text}"
     elif isinstance(event, Retried):
-        _tell_retry(event, console)
-
-
-def _tell_retry(event: Retried, console: Console) -> None:
-    how = f"in {len(event.parts)} parts" if len(event.parts) > 1 else f"attempt {event.parts[0].attempt}"
-    line = f"{event.job.name}: {event.reason}: runs again, {how}"
+        how = f"in {len(event.parts)} parts" if len(event.parts) > 1 else f"attempt {event.parts[0].attempt}"
+        line = f"{event.job.name}: {event.reason}: runs again, {how}"
+    else:
+        return
     console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -14,12 +14,15 @@ import torch
 
 from sslbench import engine
 from sslbench.errors import BadInput
-from sslbench.executors import RETRIES, CellResult, Ended, Event, Executor, Job, persist
+from sslbench.executors import RETRIES, CellResult, Checkpointing, Ended, Event, Executor, Job, persist
 from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
 from sslbench.scenarios.base import Scenario
 from sslbench.suite import Cell, Method, Suite, make_suite, seed_rng
+
+CHECKPOINTS = "checkpoints"
+"""Folder in a results folder, while there are any."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Plan:
     """What the suite file says of how its hyperparameters were found."""
     timeout: float | None = None
     """Seconds that each cell may take."""
+    checkpoint_every: float = 0.0
+    """Minutes between checkpoints of a running cell; 0: none."""
 
     @property
     def finished(self) -> list[Record]:
@@ -91,7 +96,7 @@ def make_plan(suite: Suite, store: Store, retry_failed: bool = False) -> Plan:
         key = cell.key(digests[cell.scenario_name][cell.seed])
         planned.append(Planned(cell, key, finished.get((cell.id, key)), failed.get((cell.id, key))))
     tuning = {name: value for name, value in suite.tuning.items() if isinstance(value, str | int | float)}
-    return Plan(tuple(planned), tuple(history), tuning, timeout)
+    return Plan(tuple(planned), tuple(history), tuning, timeout, suite.checkpoint_every)
 
 
 def _would_fail_again(record: Record, timeout: float | None) -> bool:
@@ -167,12 +172,20 @@ def run(
         record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
         store.append(record)
         yield record
-    if not plan.pending:
+    pending = {p.key: p.cell.id for p in plan.pending}
+    checkpoints = Checkpointing(store.folder / CHECKPOINTS, 60 * plan.checkpoint_every)
+    engine.tidy(checkpoints.folder, pending, {r.key for r in plan.history if r.finished})
+    if not pending:
         return
-    for event in persist(executor, make_jobs(plan, device, workers), retries):
+    jobs = make_jobs(plan, device, workers, checkpoints if plan.checkpoint_every else None)
+    for event in persist(executor, jobs, retries):
         listen(event)
         if isinstance(event, Ended):
-            yield from _keep(event.results, store)
+            for record in _keep(event.results, store):
+                if record.finished:
+                    (checkpoints.folder / f"{record.key}.npz").unlink(missing_ok=True)
+                yield record
+    engine.tidy(checkpoints.folder, pending, set())
 
 
 def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
@@ -202,11 +215,12 @@ def _stored(result: CellResult, store: Store) -> Record:
     return result.record
 
 
-def make_jobs(plan: Plan, device: str, workers: int) -> list[Job]:
+def make_jobs(plan: Plan, device: str, workers: int, checkpoints: Checkpointing | None = None) -> list[Job]:
     """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
     provenance = common_provenance(device) | ({"tuning": dict(plan.tuning)} if plan.tuning else {})
     groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
-    return stacked(groups, stack_widths(groups, device), device, workers, provenance, plan.timeout)
+    jobs = stacked(groups, stack_widths(groups, device), device, workers, provenance, plan.timeout)
+    return [dataclasses.replace(job, checkpoints=checkpoints) for job in jobs]
 
 
 def stacked(

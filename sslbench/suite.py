@@ -4,6 +4,7 @@ name = "quick"
 seed = 0                       # keys every draw
 precision = "float32"          # or "tf32", on CUDA
 timeout = 30                   # minutes that a cell may take; as long as it takes, if left out
+checkpoint_every = 5           # minutes of training that a kill may cost a cell, at most; 0: no checkpoints
 seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
 methods = ["supervised", "vat", "vat-small"]
 scenarios = ["mnist5k-50"]
@@ -178,6 +179,8 @@ class Suite:
     """How the hyperparameters were found, if `sslbench tune` wrote the file."""
     timeout: float | None = None
     """Minutes that a cell may take; None: as long as it takes."""
+    checkpoint_every: float = 5.0
+    """Minutes from one checkpoint of a running cell to the next; 0: none. No part of a cell's key."""
 
     def seeds(self, scenario: str) -> tuple[int, ...]:
         """The seeds at which a scenario's problem is posed."""
@@ -323,6 +326,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         origins=_origins(methods, scenarios, tables["method"], touched["setting"]),
         tuning=_tuning(content.get("tuning", {})),
         timeout=top.timeout,
+        checkpoint_every=top.checkpoint_every,
     )
 
 
@@ -447,6 +451,7 @@ class _Top:
     seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     precision: Precision = "float32"
     timeout: Annotated[float, Gt(0)] | None = None
+    checkpoint_every: Annotated[float, Ge(0)] = 5.0
     description: str = ""
 
 

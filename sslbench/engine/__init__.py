@@ -1,6 +1,19 @@
 """Trains the seeds of a method on a scenario, evaluates and times them."""
 
+from sslbench.engine.checkpoints import Checkpoint, CheckpointFile, Saver, Stopped, Unusable, tidy
 from sslbench.engine.outcome import Outcome
 from sslbench.engine.seeds import Precision, obstacle, run, stack_width
 
-__all__ = ["Outcome", "Precision", "obstacle", "run", "stack_width"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointFile",
+    "Outcome",
+    "Precision",
+    "Saver",
+    "Stopped",
+    "Unusable",
+    "obstacle",
+    "run",
+    "stack_width",
+    "tidy",
+]

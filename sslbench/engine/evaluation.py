@@ -6,7 +6,7 @@ Only this file sees the labels of unlabelled and test examples.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,24 @@ class Evaluation:
             "pseudo_label_coverage": metrics.coverage(p["unlabelled"]),
         }
         self._points.append({n: None if v is None or math.isnan(v) else v for n, v in point.items()})
+
+    def saved(self) -> tuple[list[dict[str, float | None]], Tensor]:
+        """The points so far, and the watched pseudo-labels at each (points, watched) int16."""
+        rows = (
+            np.stack(self._pseudo_labels) if self._pseudo_labels else np.empty((0, len(self.watched)), dtype=np.int16)
+        )
+        return list(self._points), torch.from_numpy(rows)
+
+    def restore(self, points: Sequence[Mapping[str, float | None]], pseudo_labels: Tensor) -> None:
+        """Go on from what `saved` gave.
+
+        Raises:
+            ValueError: it is of another evaluation.
+        """
+        if pseudo_labels.shape != (len(points), len(self.watched)):
+            raise ValueError(f"{len(points)} points and pseudo-labels of shape {tuple(pseudo_labels.shape)}")
+        self._points = [dict(point) for point in points]
+        self._pseudo_labels = list(pseudo_labels.numpy().astype(np.int16))
 
     @property
     def curves(self) -> Curves:

@@ -25,3 +25,5 @@ class Outcome:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     """`data_sha256` and `split_sha256` of the problem that was solved."""
+    resumed_at: tuple[int, ...] = ()
+    """Steps at which it went on from a checkpoint."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import threadpoolctl
 import torch
 
+from sslbench.engine.checkpoints import Saver
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.maps import tsne_map
 from sslbench.engine.outcome import Outcome
@@ -53,6 +54,7 @@ def run(
     progress: Progress = lambda done, total, loss: None,
     training: Sequence[Rng] | None = None,
     precision: Precision = "float32",
+    saver: Saver | None = None,
 ) -> list[Outcome]:
     """Train and evaluate one method on one scenario at several seeds.
 
@@ -61,6 +63,7 @@ def run(
         progress: called at each point of the learning curve.
         precision: of matrix products and convolutions on a CUDA device.
         training: the generators that weights, batches and the method's draws follow from; `rngs` if not given.
+        saver: has the checkpoints to go on from and writes new ones. A fit method has none.
     """
     training = rngs if training is None else training
     with single_thread(device), arithmetic(precision):
@@ -72,7 +75,7 @@ def run(
         evaluations = [Evaluation(p, scenario.watched, rng) for p, rng in zip(problems, watch, strict=True)]
         if _descends(method, scenario):
             assert isinstance(method, LossMethod)
-            outcomes = train(method, scenario, problems, evaluations, training, device, progress)
+            outcomes = train(method, scenario, problems, evaluations, training, device, progress, saver)
         else:
             assert isinstance(method, FitMethod)
             outcomes = [

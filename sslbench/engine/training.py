@@ -9,7 +9,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from sslbench.engine.batches import Stream
+from sslbench.engine.checkpoints import UNFIT, Checkpoint, Saver
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.outcome import Outcome
 from sslbench.methods.base import Batch, Kind, LossMethod, Model, Step
@@ -34,9 +35,13 @@ _WEAK_LABELLED, _WEAK_UNLABELLED, _METHOD, _FIRST_VIEW = 0, 1, 2, 3
 TERMS = ("labelled_loss", "unlabelled_loss", "unlabelled_weight", "labelled_gradient", "unlabelled_gradient")
 """What is read of every method; the rest are its own diagnostics."""
 
+_PSEUDO_LABELS = "pseudo-labels"
+
 Progress = Callable[[int, int, float], None]
 """Steps done, steps in all, mean training loss of late."""
 
+
+_PARTS: tuple[Kind, Kind] = "labelled", "unlabelled"
 
 _ABSENT = {
     "labelled": ("unlabelled_loss", "unlabelled_gradient"),
@@ -80,6 +85,17 @@ class Sums:
         diverged = [False] * stack if self._bad is None else self._bad.tolist()
         self._sums, self._steps, self._last = {}, Counter(), {}
         return Reading([{name: values[i] for name, values in means.items()} for i in range(stack)], diverged)
+
+    def saved(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+        """What `restore` takes: tensors (stack,), and how many steps each sum is of."""
+        tensors = {f"sum {n}": v for n, v in self._sums.items()} | {f"last {n}": v for n, v in self._last.items()}
+        return tensors if self._bad is None else {**tensors, "bad": self._bad}, dict(self._steps)
+
+    def restore(self, tensors: dict[str, Tensor], steps: dict[str, int]) -> None:
+        """Go on from what `saved` gave."""
+        self._sums = {n.removeprefix("sum "): v for n, v in tensors.items() if n.startswith("sum ")}
+        self._last = {n.removeprefix("last "): v for n, v in tensors.items() if n.startswith("last ")}
+        self._bad, self._steps = tensors.get("bad"), Counter({n: steps[n] for n in self._sums})
 
 
 def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[int]]:
@@ -229,11 +245,13 @@ class Training:
             lengths[name] = length.sqrt()
         return lengths
 
-    def steps(self) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
-        """Each step with its rows, from the first to the last."""
+    def steps(self, done: int = 0) -> Iterator[tuple[Step, tuple[Tensor, Tensor]]]:
+        """Each step with its rows, to the last, after so many that are done."""
         total = self.scenario.steps
         bounds = self.points()
-        for start, stop in zip([0, *bounds[:-1]], bounds, strict=True):
+        self._steps_done = Counter({k: sum(of in (k, "joint") for of in self.kinds[:done]) for k in _PARTS})
+        for begin, stop in zip([0, *bounds[:-1]], bounds, strict=True):
+            start = max(begin, done)
             part = self.kinds[start:stop]
             labelled = self._rows(self.labelled, [k != "unlabelled" for k in part], "labelled")
             unlabelled = self._rows(self.unlabelled, [k != "labelled" for k in part], "unlabelled")
@@ -290,6 +308,57 @@ class Training:
     def _model(self, parameters: dict[str, Tensor]) -> Model:
         return Model(self.network, parameters, channels_last=not self.stacked)
 
+    # Stopping and going on ------------------------------------------------------------------------------------------
+
+    def saved(self) -> tuple[list[dict[str, Tensor]], dict[str, int]]:
+        """All that the steps so far have changed: tensors of each seed, on the CPU; and the counts of the sums."""
+        sums, counts = self.sums.saved()
+        own = {f"parameter {n}": p.detach() for n, p in self.parameters.items()}
+        own |= {f"state {n}": v for n, v in self.state.items()}
+        shared: dict[str, Tensor] = {}
+        for place, values in self.optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                (own if value.dim() else shared)[f"optimizer {place} {name}"] = value
+        if not self.stacked:
+            own = {name: value.unsqueeze(0) for name, value in own.items()}
+        own |= {f"sums {n}": v for n, v in sums.items()}
+        shared = {f"shared {n}": v.cpu() for n, v in shared.items()}
+        everyone = {name: value.cpu() for name, value in own.items()}
+        return [shared | {n: v[i] for n, v in everyone.items()} for i in range(len(self.keys))], counts
+
+    def restore(self, seeds: Sequence[Mapping[str, Tensor]], counts: dict[str, int]) -> None:
+        """Go on from what `saved` gave, each tensor with the strides it had.
+
+        Raises:
+            LookupError, ValueError, RuntimeError: it is of another training.
+        """
+        own = {n: self._together([s[n] for s in seeds]) for n in seeds[0] if not n.startswith("shared ")}
+        sums = {n.removeprefix("sums "): v for n, v in own.items() if n.startswith("sums ")}
+        if not self.stacked:
+            own = {n: v[0] for n, v in own.items()}
+        optimizer: dict[int, dict[str, Tensor]] = {}
+        for name, value in {**seeds[0], **own}.items():
+            words = name.removeprefix("shared ").split(" ")
+            if words[0] == "optimizer":
+                optimizer.setdefault(int(words[1]), {})[words[2]] = value
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(_of_shape(own[f"parameter {name}"], parameter))
+        self.state = {name: _of_shape(own[f"state {name}"], value) for name, value in self.state.items()}
+        self.optimizer.load_state_dict(
+            {"state": optimizer, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
+        self.sums.restore(sums, counts)
+
+    def _together(self, values: Sequence[Tensor]) -> Tensor:
+        """A tensor of each seed -> (stack, …), on the device."""
+        first = values[0]
+        shape, strides = (len(values), *first.shape), (max(1, first.numel()), *first.stride())
+        together = torch.empty_strided(shape, strides, dtype=first.dtype, device=self.device)
+        for place, value in zip(together, values, strict=True):
+            place.copy_(_of_shape(value, first))
+        return together
+
     # Setting up -----------------------------------------------------------------------------------------------------
 
     def _rows(self, streams: list[Stream], used: list[bool], kind: Kind) -> Iterator[Tensor]:
@@ -341,6 +410,12 @@ def _detached(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in state.items()}
 
 
+def _of_shape(value: Tensor, like: Tensor) -> Tensor:
+    if value.shape != like.shape or value.dtype != like.dtype:
+        raise ValueError(f"a tensor {tuple(value.shape)} of {value.dtype} for {tuple(like.shape)} of {like.dtype}")
+    return value
+
+
 def stacks(network: nn.Module, device: torch.device) -> bool:
     """Whether seeds train as one stacked program.
 
@@ -351,6 +426,21 @@ def stacks(network: nn.Module, device: torch.device) -> bool:
     return device.type != "cpu" or not any(isinstance(layer, nn.Conv2d) for layer in network.modules())
 
 
+@dataclass
+class Course:
+    """How far the training of a stack has come, beside its tensors."""
+
+    done: int = 0
+    """Steps."""
+    train_s: float = 0.0
+    """Of the whole stack, over all attempts; likewise the next."""
+    eval_s: float = 0.0
+    diverged: dict[int, str] = field(default_factory=dict)
+    """By place in the stack: why."""
+    resumed_at: list[int] = field(default_factory=list)
+    """Steps at which it went on from a checkpoint."""
+
+
 def train(
     method: LossMethod,
     scenario: Scenario,
@@ -359,48 +449,65 @@ def train(
     rngs: Sequence[Rng],
     device: torch.device,
     progress: Progress,
+    saver: Saver | None = None,
 ) -> list[Outcome]:
-    """Train every seed and evaluate it at the points of its learning curve. Timing and memory are the caller's."""
+    """Train every seed and evaluate it at the points of its learning curve. Timing and memory are the caller's.
+
+    Args:
+        saver: has the checkpoints to go on from, and writes new ones.
+    """
+    saver = saver or Saver()
     training = Training(method, scenario, problems, rngs, device)
+    course = Course()
+    if saver.found:
+        try:
+            course = _resume(training, evaluations, saver.found)
+        except UNFIT:  # half of it may have been taken up
+            saver.tell("noted", "its checkpoint does not fit: it begins anew")
+            training = Training(method, scenario, problems, rngs, device)
+            for evaluation in evaluations:
+                evaluation.restore([], torch.empty(0, len(evaluation.watched)))
+        else:
+            saver.tell("resumed", course.done, scenario.steps)
     indices = torch.stack([e.indices + o for e, o in zip(evaluations, training.offsets, strict=True)]).to(device)
-    stack, points, measured, done = len(problems), set(training.points()), training.measured(), 0
-    diverged: dict[int, str] = {}
+    stack, points, measured = len(problems), set(training.points()), training.measured()
     readings: list[dict[str, float | None]] = []
-    train_s = eval_s = 0.0
     clock = time.perf_counter()
-    for step, rows in training.steps():
-        if scenario.schedule != "constant":
-            for group in training.optimizer.param_groups:
-                group["lr"] = training.learning_rate(done)
-        loss, terms = training.advance(step, rows, done in measured)
-        training.sums.add(step.kind, terms, loss)
-        done += 1
-        if done not in points:
-            continue
-        reading = training.sums.read(stack)
-        train_s, clock = train_s + time.perf_counter() - clock, time.perf_counter()
-        probabilities = training.probabilities(indices)
-        readings = reading.values
-        for i, evaluation in enumerate(evaluations):
-            if reading.diverged[i] or not bool(probabilities[i].isfinite().all()):
-                diverged.setdefault(i, f"the loss became NaN or infinite by step {done} of {scenario.steps}")
-            if i not in diverged:
-                evaluation.add(done, probabilities[i], {**readings[i], **training.epochs()})
-        progress(done, scenario.steps, _mean(readings))
-        eval_s, clock = eval_s + time.perf_counter() - clock, time.perf_counter()
-        if len(diverged) == stack:
-            break
+    with saver:
+        for step, rows in training.steps(course.done):
+            if scenario.schedule != "constant":
+                for group in training.optimizer.param_groups:
+                    group["lr"] = training.learning_rate(course.done)
+            loss, terms = training.advance(step, rows, course.done in measured)
+            training.sums.add(step.kind, terms, loss)
+            course.done += 1
+            if course.done in points:
+                reading = training.sums.read(stack)
+                course.train_s, clock = course.train_s + time.perf_counter() - clock, time.perf_counter()
+                readings = reading.values
+                _evaluate(training, evaluations, indices, reading, course)
+                progress(course.done, scenario.steps, _mean(readings))
+                course.eval_s, clock = course.eval_s + time.perf_counter() - clock, time.perf_counter()
+                if len(course.diverged) == stack:
+                    break
+            if saver.due() and course.done < scenario.steps:
+                saved = training.saved()  # which waits for the device
+                course.train_s += time.perf_counter() - clock
+                saver.save(_checkpoints(*saved, evaluations, course))
+                clock = time.perf_counter()
     timing = {
-        "train_s": train_s / stack,
-        "eval_s": eval_s / stack,
-        "steps": done,
-        "steps_per_s": done * stack / train_s,
+        "train_s": course.train_s / stack,
+        "eval_s": course.eval_s / stack,
+        "steps": course.done,
+        "steps_per_s": course.done * stack / course.train_s,
         "stack": stack,
     }
     outcomes = []
     for i, (evaluation, problem) in enumerate(zip(evaluations, problems, strict=True)):
-        if i in diverged:
-            outcomes.append(Outcome("diverged", diverged[i], curves=evaluation.curves, timing=timing))
+        resumed_at = tuple(course.resumed_at)
+        if i in course.diverged:
+            reason = course.diverged[i]
+            outcomes.append(Outcome("diverged", reason, curves=evaluation.curves, timing=timing, resumed_at=resumed_at))
             continue
 
         def predict(x: Tensor, i: int = i) -> Tensor:
@@ -416,9 +523,62 @@ def train(
                 curves=evaluation.curves,
                 timing=timing,
                 arrays={**evaluation.arrays, **scenario.arrays(problem, predict)},
+                resumed_at=resumed_at,
             )
         )
     return outcomes
+
+
+def _evaluate(
+    training: Training, evaluations: Sequence[Evaluation], indices: Tensor, reading: Reading, course: Course
+) -> None:
+    """One point of the learning curve of every seed that has not diverged."""
+    probabilities = training.probabilities(indices)
+    for i, evaluation in enumerate(evaluations):
+        if reading.diverged[i] or not bool(probabilities[i].isfinite().all()):
+            steps = training.scenario.steps
+            course.diverged.setdefault(i, f"the loss became NaN or infinite by step {course.done} of {steps}")
+        if i not in course.diverged:
+            evaluation.add(course.done, probabilities[i], {**reading.values[i], **training.epochs()})
+
+
+def _checkpoints(
+    seeds: Sequence[dict[str, Tensor]], counts: dict[str, int], evaluations: Sequence[Evaluation], course: Course
+) -> list[Checkpoint]:
+    """Of each seed."""
+    made = []
+    for i, (tensors, evaluation) in enumerate(zip(seeds, evaluations, strict=True)):
+        points, pseudo_labels = evaluation.saved()
+        notes = {
+            "points": points,
+            "counts": counts,
+            "diverged": course.diverged.get(i),
+            "train_s": course.train_s / len(seeds),
+            "eval_s": course.eval_s / len(seeds),
+            "resumed_at": course.resumed_at,
+        }
+        made.append(Checkpoint(course.done, {**tensors, _PSEUDO_LABELS: pseudo_labels}, notes))
+    return made
+
+
+def _resume(training: Training, evaluations: Sequence[Evaluation], found: Sequence[Checkpoint]) -> Course:
+    """Take up the checkpoints of all seeds of a stack, all at the same step.
+
+    Raises:
+        One of UNFIT: they are of something else.
+    """
+    course = Course(found[0].step, resumed_at=[*found[0].notes["resumed_at"], found[0].step])
+    if any(c.step != course.done for c in found) or not 0 < course.done < training.scenario.steps:
+        raise ValueError(f"checkpoints at steps {[c.step for c in found]}")
+    for i, (checkpoint, evaluation) in enumerate(zip(found, evaluations, strict=True)):
+        course.train_s += checkpoint.notes["train_s"]
+        course.eval_s += checkpoint.notes["eval_s"]
+        if checkpoint.notes["diverged"] is not None:
+            course.diverged[i] = str(checkpoint.notes["diverged"])
+        evaluation.restore(checkpoint.notes["points"], checkpoint.tensors[_PSEUDO_LABELS])
+    tensors = [{n: v for n, v in c.tensors.items() if n != _PSEUDO_LABELS} for c in found]
+    training.restore(tensors, found[0].notes["counts"])
+    return course
 
 
 def _mean(readings: list[dict[str, float | None]]) -> float:

@@ -1,7 +1,20 @@
 """Where cells run. An executor takes jobs and yields events until all have ended."""
 
 from sslbench.executors.inline import InlineExecutor
-from sslbench.executors.jobs import Advanced, CellResult, Ended, Event, Executor, Job, Retried, Started, failure
+from sslbench.executors.jobs import (
+    Advanced,
+    CellResult,
+    Checkpointing,
+    Ended,
+    Event,
+    Executor,
+    Job,
+    Noted,
+    Resumed,
+    Retried,
+    Started,
+    failure,
+)
 from sslbench.executors.local import LocalExecutor
 from sslbench.executors.retries import RETRIES, persist
 
@@ -9,12 +22,15 @@ __all__ = [
     "RETRIES",
     "Advanced",
     "CellResult",
+    "Checkpointing",
     "Ended",
     "Event",
     "Executor",
     "InlineExecutor",
     "Job",
     "LocalExecutor",
+    "Noted",
+    "Resumed",
     "Retried",
     "Started",
     "failure",

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,6 +27,14 @@ Cause = Literal["method", "memory", "time", "process"]
 took longer than its limit; its process was lost with it, which may have nothing to do with the cell."""
 
 
+@dataclass(frozen=True)
+class Checkpointing:
+    """Where the checkpoints of running cells are kept, and how often they are written."""
+
+    folder: Path
+    every_s: float
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """Cells of one method on one scenario that train together."""
@@ -41,6 +49,7 @@ class Job:
     """Seconds that each cell may take; None: as long as it takes."""
     attempt: int = 1
     """How many times its cells have been begun, this time included."""
+    checkpoints: Checkpointing | None = None
 
     @property
     def limit(self) -> float | None:
@@ -49,9 +58,12 @@ class Job:
 
     def split(self, size: int) -> tuple[Job, ...]:
         """The job in parts of so many cells, the last with what is left."""
-        return tuple(
-            dataclasses.replace(self, cells=self.cells[i : i + size], keys=self.keys[i : i + size])
-            for i in range(0, len(self.cells), size)
+        return tuple(self.part(range(len(self.cells))[i : i + size]) for i in range(0, len(self.cells), size))
+
+    def part(self, places: Sequence[int]) -> Job:
+        """The job of those of its cells."""
+        return dataclasses.replace(
+            self, cells=tuple(self.cells[i] for i in places), keys=tuple(self.keys[i] for i in places)
         )
 
     @property
@@ -87,6 +99,23 @@ class Advanced:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """A job, or some of its seeds, goes on from a checkpoint, after so many steps."""
+
+    job: Job
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A line about a job that a person should read."""
+
+    job: Job
+    text: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """A job is over, well or badly: a result for each of its cells."""
 
@@ -110,7 +139,10 @@ class Retried:
     """What runs in its place."""
 
 
-Event = Started | Advanced | Ended | Retried
+Event = Started | Resumed | Advanced | Noted | Ended | Retried
+
+Tell = Callable[..., None]
+"""Hears `"resumed", done, total` and `"noted", text`: an event without its job."""
 
 
 class Executor(Protocol):
@@ -124,8 +156,49 @@ class Executor(Protocol):
         ...
 
 
-def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellResult, ...]:
-    """Run a job here. An exception becomes failed records, and so does an attempt to end the process."""
+def told(job: Job, message: tuple[Any, ...]) -> Resumed | Noted:
+    """The event that a message of `Tell` is about."""
+    return Resumed(job, *message[1:]) if message[0] == "resumed" else Noted(job, *message[1:])
+
+
+def work(
+    job: Job, progress: Callable[[int, int, float], None], tell: Tell = lambda *message: None
+) -> tuple[CellResult, ...]:
+    """Run a job here. An exception becomes failed records, and so does an attempt to end the process.
+
+    Seeds whose checkpoints are at different steps train one group after the other, the furthest first.
+    """
+    if job.checkpoints is None:
+        return _work(job, progress, engine.Saver())
+    files = [_file(job.checkpoints, job, cell, key) for cell, key in zip(job.cells, job.keys, strict=True)]
+    found = [_found(file, cell, tell) for file, cell in zip(files, job.cells, strict=True)]
+    steps = [0 if checkpoint is None else checkpoint.step for checkpoint in found]
+    results: dict[int, CellResult] = {}
+    for step in sorted(set(steps), reverse=True):
+        places = [i for i, own in enumerate(steps) if own == step]
+        saver = engine.Saver(
+            [files[i] for i in places], [c for i in places if (c := found[i])], job.checkpoints.every_s, tell
+        )
+        results |= zip(places, _work(job.part(places), progress, saver), strict=True)
+    return tuple(results[i] for i in range(len(job.cells)))
+
+
+def _file(checkpoints: Checkpointing, job: Job, cell: Cell, key: str) -> engine.CheckpointFile:
+    identity: dict[str, Any] = {"cell": cell.id, "key": key}
+    identity |= {part: job.provenance.get(part) for part in ("device", "machine")}
+    identity["set of versions"] = job.provenance.get("versions")
+    return engine.CheckpointFile(checkpoints.folder / f"{key}.npz", identity)
+
+
+def _found(file: engine.CheckpointFile, cell: Cell, tell: Tell) -> engine.Checkpoint | None:
+    try:
+        return file.load()
+    except engine.Unusable as error:
+        tell("noted", f"the checkpoint {file.path} of {cell.id} {error}: it begins anew")
+        return None
+
+
+def _work(job: Job, progress: Callable[[int, int, float], None], saver: engine.Saver) -> tuple[CellResult, ...]:
     started = _now()
     first = job.cells[0]
     try:
@@ -137,7 +210,10 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
             progress,
             [c.training_rng for c in job.cells],
             first.precision,
+            saver,
         )
+    except engine.Stopped:
+        raise
     except (Exception, SystemExit) as error:
         reason, cause = _reason(error, job), _cause(error)
         failed = failure(job, "failed", reason, traceback.format_exc(), started, cause)
@@ -149,6 +225,7 @@ def work(job: Job, progress: Callable[[int, int, float], None]) -> tuple[CellRes
 
 
 def _result(job: Job, cell: Cell, key: str, outcome: engine.Outcome, started: str) -> CellResult:
+    resumed = {"resumed_at": list(outcome.resumed_at)} if outcome.resumed_at else {}
     record = dataclasses.replace(
         blank_record(cell, key, outcome.status, outcome.reason),
         metrics=outcome.metrics,
@@ -156,7 +233,7 @@ def _result(job: Job, cell: Cell, key: str, outcome: engine.Outcome, started: st
         curves=outcome.curves,
         timing=outcome.timing,
         peak_memory_bytes=outcome.peak_memory_bytes,
-        provenance={**_provenance(job, started), **outcome.digests},
+        provenance={**_provenance(job, started), **outcome.digests, **resumed},
         arrays=sorted(outcome.arrays),
     )
     return CellResult(record, outcome.arrays)

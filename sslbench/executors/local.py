@@ -19,8 +19,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from sslbench.errors import BadInput
-from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, timed_out, work
+from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, timed_out, told, work
 from sslbench.registry import load_plugin
+
+LAST_CHECKPOINT_S = 10.0
+"""Seconds that workers have for a last checkpoint when a run is stopped. A step takes less than one."""
 
 _context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang, and CUDA forbids it
 STACK_SIGNAL = signal.SIGUSR1
@@ -96,7 +99,7 @@ class LocalExecutor:
                     event = _hear(worker) if worker.pipe in ready else _look_after(worker)
                     if isinstance(event, Ended) and (worker.job is not None or _spent(event)):
                         workers.remove(worker)
-                        _end([worker])
+                        _end([worker], at_once=True)
                     if event is not None:
                         yield event
             if self._warm:
@@ -143,6 +146,8 @@ def _hear(worker: _Worker) -> Event | None:
     if message[0] == "advanced":
         late = None if worker.pipe.poll() else _look_after(worker)  # it may have said more, and in time
         return late or Advanced(worker.job, *message[1:])
+    if message[0] in ("resumed", "noted"):
+        return told(worker.job, message)
     job, worker.job, worker.deadline = worker.job, None, math.inf
     return Ended(job, message)
 
@@ -182,9 +187,18 @@ def _stack(worker: _Worker) -> str:
         return ""
 
 
-def _end(workers: Sequence[_Worker]) -> None:
-    for worker in workers:
-        worker.process.kill()
+def _end(workers: Sequence[_Worker], at_once: bool = False) -> None:
+    """Kill them, but let those that train write a checkpoint at the end of their step: SIGTERM asks for it."""
+    try:
+        asked = [w for w in workers if not at_once and w.job is not None and w.job.checkpoints is not None]
+        for worker in asked:
+            worker.process.terminate()
+        deadline = time.monotonic() + LAST_CHECKPOINT_S
+        for worker in asked:
+            worker.process.join(timeout=max(0.0, deadline - time.monotonic()))
+    finally:  # another Ctrl-C ends the waiting
+        for worker in workers:
+            worker.process.kill()
     for worker in workers:
         worker.process.join()
         worker.pipe.close()
@@ -218,7 +232,7 @@ def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path]) -> None:
         while True:
             job = pipe.recv()
             pipe.send("begun")
-            pipe.send(work(job, lambda done, total, loss: pipe.send(("advanced", done, total, loss))))
+            pipe.send(work(job, lambda *come: pipe.send(("advanced", *come)), lambda *message: pipe.send(message)))
 
 
 def _die_with_the_driver() -> None:
