@@ -110,7 +110,7 @@ class CheckpointFile:
             "strides": {name: list(_strides(value)) for name, value in checkpoint.tensors.items()},
             "notes": dict(checkpoint.notes),
         }
-        arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in checkpoint.tensors.items()}
+        arrays = {name: np.asarray(value.numpy(), order="C") for name, value in checkpoint.tensors.items()}
         buffer = io.BytesIO()
         head = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         np.savez(buffer, allow_pickle=False, **{_HEADER: head}, **arrays)
