@@ -161,7 +161,7 @@ def run(
     """Run a suite: every method on every scenario at every seed that is not finished yet.
 
     What is finished is kept: interrupt it with Ctrl-C and start it again, or change a parameter, and only what that
-    touches runs. Then the tables, plots and the report are made.
+    touches runs; a long cell goes on from its last checkpoint. Then the tables, plots and the report are made.
     """
     from sslbench import runner
     from sslbench.executors import InlineExecutor, LocalExecutor

@@ -156,7 +156,7 @@ def test_without_checkpoints_there_are_none(mini, tmp_path, stumble):
 def test_stopped_workers_write_a_last_checkpoint(mini, tmp_path):
     """They get SIGTERM, where Ctrl-C, --stop-after or closing the records ends a run."""
     changes = {"*": {"steps": 600, "points": 100}, "two-moons-6": {"training_points": 60, "test_points": 40}}
-    suite = mini(methods=["vat"], scenario=changes, checkpoint_every=60)
+    suite = mini(methods=["pseudo-label"], scenario=changes, checkpoint_every=60)
     plan, store = plan_of(suite, tmp_path / "here")
     come = []
 
@@ -177,11 +177,11 @@ def test_stopped_workers_write_a_last_checkpoint(mini, tmp_path):
 SUITE = """
 name = "long"
 seeds = 1
-methods = ["vat"]
+methods = ["pseudo-label"]
 scenarios = ["mnist5k-50"]
 checkpoint_every = 0.001
 [scenario.mnist5k-50]
-steps = 30
+steps = 20
 points = 4
 """
 
@@ -212,7 +212,7 @@ def test_kill_9_within_a_cell_and_a_second_run(tmp_path):
     second = subprocess.run(command("here"), cwd=tmp_path, check=True, capture_output=True, text=True)
     (record,) = Store(tmp_path / "here").load()
     (step,) = record.provenance["resumed_at"]
-    assert f"vat/mnist5k-50/seed0: goes on at step {step} of 30" in second.stderr
+    assert f"pseudo-label/mnist5k-50/seed0: goes on at step {step} of 20" in second.stderr
     (whole,) = sweep(read_suite(tmp_path / "long.toml"), tmp_path / "whole")[0].values()
     assert results({"": record}) == results({"": whole})
     assert {n: a.tobytes() for n, a in Store(tmp_path / "here").arrays(record).items()} == {
