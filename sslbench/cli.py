@@ -177,7 +177,7 @@ def run(
     """Run a suite: every method on every scenario at every seed that is not finished yet.
 
     What is finished is kept: interrupt it with Ctrl-C and start it again, or change a parameter, and only what that
-    touches runs. Then the tables, plots and the report are made.
+    touches runs; a long cell goes on from its last checkpoint. Then the tables, plots and the report are made.
     """
     from sslbench import runner
     from sslbench.executors import RETRIES, InlineExecutor, LocalExecutor
@@ -494,6 +494,7 @@ def _finish(
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
+    from sslbench.runner import CHECKPOINTS
     from sslbench.tracking import shown
 
     history = store.load()
@@ -512,7 +513,9 @@ def _finish(
     for record in unfinished:
         err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", **_PLAIN)
     if interrupted:
-        err.print("Stopped. What was finished is kept: the same command goes on from here.")
+        saved = len(list((store.folder / CHECKPOINTS).glob("*.npz")))
+        running = f", and {saved} unfinished cells at the step they had reached" if saved else ""
+        err.print(f"Stopped. What was finished is kept{running}: the same command goes on from here.", **_PLAIN)
         raise typer.Exit(TIME_UP if _time_is_up else INTERRUPTED)
     if unfinished:
         raise typer.Exit(FAILED)

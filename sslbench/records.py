@@ -78,10 +78,12 @@ class Record:
     curves: dict[str, list[float | None]] = field(default_factory=dict)
     """Series of equal length over training; `step` is their abscissa. None stands for "not defined here"."""
     timing: dict[str, float] = field(default_factory=dict)
-    """`train_s`, `eval_s`, `steps`, `steps_per_s`, of this cell's share of its stack."""
+    """`train_s`, `eval_s`, `steps`, `steps_per_s`, of this cell's share of its stack; of a cell that went on from a checkpoint
+    the sum over all attempts, without what was done and lost."""
     peak_memory_bytes: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
-    """`split_sha256`, `data_sha256`, `versions`, `device`, `precision`, `git_commit`, `dirty`, `started_at`, …"""
+    """`split_sha256`, `data_sha256`, `versions`, `device`, `precision`, `git_commit`, `dirty`, `started_at`, …;
+    `resumed_at` (steps) if it went on from checkpoints."""
     arrays: list[str] = field(default_factory=list)
     """Names of the arrays in `arrays/KEY.npz`."""
     training_seed: int | None = None

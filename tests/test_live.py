@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sslbench import live, runner
-from sslbench.executors import Advanced, Ended, InlineExecutor, Started, failure
+from sslbench.executors import Advanced, Ended, InlineExecutor, Noted, Resumed, Started, failure
 from sslbench.records import Store
 
 
@@ -65,3 +65,26 @@ def test_a_failure_is_counted(sweep):
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (187.4, "3:07"), (3723, "1:02:03")])
 def test_clock(seconds, text):
     assert live.clock(seconds) == text
+
+
+def test_a_job_that_goes_on_is_told_and_its_time_left_counts_from_there(sweep):
+    seen, (first, second), now = sweep
+    console = Console(width=100, record=True, file=io.StringIO())
+    for event in (Started(first), Noted(first, "the checkpoint F is damaged: it begins anew")):
+        live._plain(seen, event, console)
+    now[0] = 10.0
+    seen.hear(ended(first))
+    live._plain(seen, Started(second), console)
+    live._plain(seen, Resumed(second, done=4, total=8), console)
+    assert console.export_text().splitlines() == [
+        "supervised/two-moons-6/seed0 … seed1: the checkpoint F is damaged: it begins anew",
+        "vat/two-moons-6/seed0 … seed1: goes on at step 4 of 8",
+    ]
+    console.print(live.picture(seen))
+    assert console.export_text().splitlines()[2].split()[-2:] == ["step", "4/8"]
+    now[0] = 12.0
+    seen.hear(Advanced(second, done=6, total=8, loss=0.5))
+    assert seen.seconds_left() == pytest.approx(2.0)  # two steps took 2 s, and two are left
+    now[0] = 14.0
+    seen.hear(ended(second))
+    assert seen._cell_seconds(("vat", "two-moons-6")) == pytest.approx(4.0)  # half of two cells took 4 s

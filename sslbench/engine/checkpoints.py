@@ -8,6 +8,9 @@ A file is an NPZ without pickle and, behind it, its SHA-256. It is taken up by t
 code, parameters and data), same device, machine and versions. Anything else, and a file that is torn or damaged, is told in a
 line, and the cell begins anew. Each seed of a stack has a file of its own, so that another stack can take it up.
 
+One of the article's network (118,220 parameters) is 0.48 MB with SGD and 1.43 MB with Adam; writing it took 30 and 38 ms on two
+busy cores, every five minutes (`python -m benchmarks.perf.checkpoint`).
+
 Methods that train an estimator by themselves (scikit-learn's) have none: they begin anew.
 """
 
@@ -114,7 +117,7 @@ class CheckpointFile:
             "strides": {name: list(_strides(value)) for name, value in checkpoint.tensors.items()},
             "notes": dict(checkpoint.notes),
         }
-        arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in checkpoint.tensors.items()}
+        arrays = {name: np.asarray(value.numpy(), order="C") for name, value in checkpoint.tensors.items()}
         buffer = io.BytesIO()
         head = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         np.savez(buffer, allow_pickle=False, **{_HEADER: head}, **arrays)

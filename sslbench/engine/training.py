@@ -491,9 +491,10 @@ def train(
                 if len(course.diverged) == stack:
                     break
             if saver.due() and course.done < scenario.steps:
-                saved = training.saved()  # which waits for the device
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)  # what still runs there is training, not saving
                 course.train_s += time.perf_counter() - clock
-                saver.save(_checkpoints(*saved, evaluations, course))
+                saver.save(checkpoints_of(training, evaluations, course))
                 clock = time.perf_counter()
     timing = {
         "train_s": course.train_s / stack,
@@ -542,10 +543,9 @@ def _evaluate(
             evaluation.add(course.done, probabilities[i], {**reading.values[i], **training.epochs()})
 
 
-def _checkpoints(
-    seeds: Sequence[dict[str, Tensor]], counts: dict[str, int], evaluations: Sequence[Evaluation], course: Course
-) -> list[Checkpoint]:
-    """Of each seed."""
+def checkpoints_of(training: Training, evaluations: Sequence[Evaluation], course: Course) -> list[Checkpoint]:
+    """The checkpoint of each seed of a stack."""
+    seeds, counts = training.saved()
     made = []
     for i, (tensors, evaluation) in enumerate(zip(seeds, evaluations, strict=True)):
         points, pseudo_labels = evaluation.saved()
