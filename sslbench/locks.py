@@ -20,7 +20,6 @@ import json
 import os
 import socket
 import sys
-import weakref
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -137,7 +136,7 @@ class Lock:
             return False
 
 
-_HELD: weakref.WeakSet[Lock] = weakref.WeakSet()
+_HELD: set[Lock] = set()
 
 
 def _forget_all() -> None:

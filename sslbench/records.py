@@ -270,7 +270,7 @@ class Store:
         except FileNotFoundError:
             raise
         except Exception as error:  # of zip, zlib, and NumPy's format, which raise some ten kinds
-            raise DamagedArrays(f"{path}, the arrays of {record.id}, cannot be read ({error}).") from error
+            raise DamagedArrays(f"{path}, the arrays of {record.id}, cannot be read ({error})") from error
 
     def traceback(self, record: Record) -> str:
         """The traceback of a record that failed; empty where there is none."""

@@ -16,7 +16,7 @@ from sslbench.report.evidence import Evidence, weigh
 from sslbench.report.grids import Grid, comparison_grid
 from sslbench.report.page import Picture, page
 from sslbench.report.published import Published, published_grid, read_published
-from sslbench.report.tables import Comparison, compare, frame, long_table
+from sslbench.report.tables import Comparison, compare, frame, long_table, plural
 from sslbench.report.words import verdict
 
 __all__ = ["Comparison", "Grid", "Report", "compare", "comparison_grid", "frame", "verdict", "write_report"]
@@ -109,7 +109,7 @@ def _plots(
         except FileNotFoundError:  # records that were copied without their arrays still make a report
             return {}
         except DamagedArrays as error:
-            damaged[record.key] = f"{error} Its part of the plots is left out."
+            damaged[record.key] = str(error)
             return {}
 
     with canvas.style():
@@ -122,9 +122,12 @@ def _plots(
             if plot.moving:
                 files.append(folder / f"{plot.name}.gif")
                 files[-1].write_bytes(plot.moving())
-    for line in damaged.values():
-        warnings.warn(line, Damage, stacklevel=1)
-    return pictures, files, list(damaged.values())
+    if not damaged:
+        return pictures, files, []
+    more = f" and {plural(len(damaged) - 1, 'more such file')}" if len(damaged) > 1 else ""
+    line = f"{next(iter(damaged.values()))}{more}: left out of the plots."
+    warnings.warn(line, Damage, stacklevel=1)
+    return pictures, files, [line]
 
 
 def _markdown(

@@ -123,6 +123,7 @@ def _save(drawn: Figure, **options: Any) -> bytes:
 def _settings() -> dict[str, Any]:
     return {
         **sns.axes_style("whitegrid"),
+        "text.parse_math": False,  # a name with dollars is a name
         "font.family": ["sans-serif"],
         "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so it looks the same everywhere
         "font.size": 10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def record(
     about |= {"family": "label-count", "labels": 50} | SCENARIOS.get(scenario, {})
     final = {"final": accuracy, "selected": accuracy, "oracle": accuracy}
     given: dict[str, Any] = {
-        "cell": {"id": f"{method}/{scenario}/seed{seed}", "key": f"{method}-{scenario}-{seed}".replace("/", "-")},
+        "cell": {
+            "id": f"{method}/{scenario}/seed{seed}",
+            "key": re.sub(r"[^A-Za-z0-9.-]+", "-", f"k-{method}-{scenario}-{seed}"),
+        },
         "method": {"name": method, "base": method, "params": {"weight": 1.0}},
         "scenario": {"name": scenario, **about},
         "seed": seed,
