@@ -114,7 +114,7 @@ def _words(name: str) -> dict[str, str]:
     module = name.replace("-", "_")
     cls = "".join(part.capitalize() for part in name.split("-"))
     if keyword.iskeyword(cls) or cls in _TAKEN:
-        cls = f"{cls}Method"
+        cls = f"My{cls}"
     return {
         "name": name,
         "title": name.replace("-", " ").capitalize(),

@@ -30,6 +30,8 @@ class Check:
     """Of a subject, or of a subject and a kind of input."""
     each: bool = True
     """Once for each kind of input, or once for the class."""
+    first: bool = False
+    """Whether it is worth a look even where the training ends with an error."""
     of_loss: bool = False
     """Whether it makes sense only where a loss is descended."""
 
@@ -43,11 +45,11 @@ CHECKS = (
     Check("form", form.form, each=False),
     Check("docstrings", form.docstrings, each=False),
     Check("source", form.source, each=False),
-    Check("runs", behaviour.runs),
+    Check("runs", behaviour.runs, first=True),
+    Check("own draws", behaviour.own_draws, first=True),
+    Check("repeatable", behaviour.repeatable),
     Check("alive", behaviour.alive),
     Check("blind", behaviour.blind),
-    Check("repeatable", behaviour.repeatable),
-    Check("own draws", behaviour.own_draws),
     Check("missing class", behaviour.missing_class),
     Check("stacked", behaviour.stacked, of_loss=True),
     Check("gradients", behaviour.gradients, of_loss=True),
@@ -67,20 +69,10 @@ class Case:
     def __str__(self) -> str:
         return "-".join(part for part in (self.check.name.replace(" ", "-"), self.kind) if part)
 
-    def verdict(self) -> Verdict:
-        """Look. What the method raises is a failure, too."""
-        if self.kind and (reason := self._impossible()):
-            return skipped(reason)
-        try:
-            with single_thread(CPU):
-                return self.check.look(self.subject, self.kind) if self.kind else self.check.look(self.subject)
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
-            seen = f"{type(error).__name__}: {lines[0][:200]}".rstrip(": ")
-            return failed("no error", seen, raised_at(error, self.subject.cls))
-
-    def _impossible(self) -> str:
-        """Why there is nothing to look at; empty if there is."""
+    def impossible(self) -> str:
+        """Why there is nothing to look at, as far as that can be said before any training; empty if there is."""
+        if not self.kind:
+            return ""
         if form.form(self.subject).status == "failed":
             return "its form is not right, so that it cannot be trained"
         if reason := self.subject.obstacle(self.kind):
@@ -88,6 +80,23 @@ class Case:
         if self.check.of_loss and not self.subject.descends(self.kind):
             return "it is fitted there, and has no loss"
         return ""
+
+    def verdict(self) -> Verdict:
+        """Look. What the method raises is a failure, too: of the first check that meets it."""
+        if reason := self.impossible():
+            return skipped(reason)
+        with single_thread(CPU):
+            if self.kind and not self.check.first and not self.subject.trains(self.kind):
+                return skipped(behaviour.NO_END)
+            try:
+                return self.check.look(self.subject, self.kind) if self.kind else self.check.look(self.subject)
+            except Exception as error:
+                return failed("no error", _first_sentence(error), raised_at(error, self.subject.cls))
+
+
+def _first_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text.split('. ')[0][:300]}".rstrip(": ")
 
 
 def cases(name: str, settings: Mapping[str, Any] | None = None, kinds: Sequence[str] = KINDS) -> Iterator[Case]:

@@ -132,9 +132,9 @@ def poisoned_dataset(dataset: Dataset, labelled: Tensor) -> Iterator[None]:
 
 
 def other_pool(problem: Problem) -> Problem:
-    """The unlabelled inputs are others: the same with their sign turned."""
-    x = problem.x.clone()
-    x[problem.unlabelled] = -x[problem.unlabelled]
+    """The unlabelled inputs are others, of the same values in other places: each feature in the place of the next."""
+    x, rows = problem.x.clone(), problem.unlabelled
+    x[rows] = x[rows].flatten(1).roll(1, dims=1).view_as(x[rows])
     return dataclasses.replace(problem, x=x)
 
 

@@ -51,6 +51,11 @@ class Rehearsal:
     still: tuple[str, ...]
     """Parameters of the network that no step has moved."""
 
+    @property
+    def enough(self) -> int:
+        """Steps of another training after which it has shown what it does: of one that stays dead, a few."""
+        return self.steps if self.alive else min(self.steps, 2 * AFTER)
+
     def largest(self, term: str) -> float:
         """The largest magnitude of a term over the steps that have it; 0 if none has."""
         return max(_magnitude(terms, term) for terms in self.terms)
@@ -122,8 +127,27 @@ class Subject:
             self._clean[kind] = self.trained(kind, setting(kind).problem(), self.used(kind))
         return self._clean[kind]
 
+    def again(self, kind: str) -> Values:
+        """What a second training of the same instance leaves."""
+        if kind not in self._again:
+            self.clean(kind)
+            self._again[kind] = self.trained(kind, setting(kind).problem(), self.used(kind))
+        return self._again[kind]
+
+    def trains(self, kind: str) -> bool:
+        """Whether a training comes to its end without an error."""
+        try:
+            self.clean(kind)
+        except Exception:
+            return False
+        return True
+
     @functools.cached_property
     def _clean(self) -> dict[str, Values]:
+        return {}
+
+    @functools.cached_property
+    def _again(self) -> dict[str, Values]:
         return {}
 
     def used(self, kind: str) -> Any:
@@ -145,7 +169,7 @@ class Subject:
         if self.descends(kind):
             training = self.training(kind, [problem], [0])
             training.method = instance or training.method
-            return descended(training, self.rehearsal(kind).steps, problem)
+            return descended(training, self.rehearsal(kind).enough, problem)
         return predictions(instance or self.method(kind), setting(kind).scenario, problem)
 
 
