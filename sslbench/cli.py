@@ -14,10 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sslbench import __version__
+from sslbench.commands.check import check
+from sslbench.commands.common import PLAIN as _PLAIN
+from sslbench.commands.common import PluginOption, err, out
+from sslbench.commands.common import escaped as _escaped
+from sslbench.commands.common import load_plugins as _load_plugins
+from sslbench.commands.common import names as _names
+from sslbench.commands.new import new_app
 from sslbench.errors import BadInput, Damage
 
 if TYPE_CHECKING:
@@ -48,13 +54,9 @@ app = typer.Typer(
     epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input, "
     "3 stopped by --stop-after.",
 )
-out = Console()
-err = Console(stderr=True)
-_PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False}  # of paths and messages: never broken, never coloured
+app.command(epilog="Examples: `sslbench check vat`, `sslbench check --plugin mine.py`, `sslbench check --all`")(check)
+app.add_typer(new_app, name="new")
 
-PluginOption = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file that registers methods or scenarios. Repeatable.")
-]
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -615,19 +617,6 @@ def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Backgro
     return background
 
 
-def _names(given: str | None) -> list[str] | None:
-    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
-
-
-def _load_plugins(given: list[Path] | None) -> tuple[Path, ...]:
-    if given:
-        from sslbench.registry import load_plugin
-
-        for path in given:
-            load_plugin(path)
-    return tuple(path.resolve() for path in given or ())
-
-
 def _use_data(folder: Path | None) -> None:
     if folder is not None:
         if not folder.is_dir():
@@ -647,13 +636,6 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    plain = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)  # a stored text commands no terminal
-    return escape(plain)
 
 
 @contextlib.contextmanager

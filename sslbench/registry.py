@@ -98,6 +98,10 @@ class Registry(Generic[T]):
         """All known names, built-ins first in the order of their files."""
         return list(dict.fromkeys([*self._built_in, *self._external, *self._entries]))
 
+    def of_module(self, module: str) -> list[str]:
+        """Names that a module has registered."""
+        return [name for name, entry in self._entries.items() if getattr(entry.thing, "__module__", None) == module]
+
     def listings(self) -> Iterator[Listing]:
         """Name, first docstring line and origin of each, importing nothing but what is already imported."""
         for name in self.names():
@@ -196,6 +200,9 @@ def load_plugin(path: Path) -> ModuleType:
         raise BadInput(
             f"The plugin {path} cannot be loaded: {type(error).__name__}: {error}{_line_in(error, path)}"
         ) from error
+    for registry in (METHODS, SCENARIOS, DATASETS):
+        for registered in registry.of_module(name):
+            registry.own(registered, path.name)
     return module
 
 

@@ -197,6 +197,9 @@ class LossMethod:
     search: ClassVar[Search] = {}
     """What `sslbench tune` may change. The learning rate is not among it: that is the scenario's, for all methods alike."""
 
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """The check of `sslbench check` that contradicts the method ("weight zero"), and why: its labelled term is another one, …"""
+
     def order(self, sizes: Sizes) -> Iterator[Kind]:
         """What each training step uses, from the first on; as many as are asked for. Joint steps, if not overridden."""
         del sizes
@@ -244,6 +247,9 @@ class FitMethod:
 
     search: ClassVar[Search] = {}
     """What `sslbench tune` may change."""
+
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """As that of a loss method."""
 
     def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
         """Train on the task. `watch` may be called with the predictor so far, for a learning curve."""

@@ -1,4 +1,4 @@
-"""Pseudo-labelling of a scikit-learn classifier in rounds, as the article does it with logistic regression."""
+"""Pseudo-labelling of a scikit-learn classifier in rounds, as the article (Shenoy 2019) does with logistic regression."""
 
 from __future__ import annotations
 
