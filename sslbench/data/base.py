@@ -23,9 +23,9 @@ class Dataset:
 
     name: str
     x: Tensor
-    """Training pool (n, *features): uint8 for images (n, channels, height, width), float32 otherwise."""
+    """Training pool (n, *features): uint8 for images (n, channels, height, width), floats otherwise."""
     y: Tensor
-    """Its labels (n,), int64 in [0, classes)."""
+    """Its labels (n,), int64 in [0, classes); -1 where nobody knows the label, in data of a user's own."""
     x_test: Tensor
     """Test set (m, *features)."""
     y_test: Tensor

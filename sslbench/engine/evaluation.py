@@ -36,6 +36,7 @@ class Evaluation:
         self.indices = torch.cat(list(self._parts.values()))
         """Indices into the problem's inputs (m,) of which `add` wants the probabilities."""
         self._y = {name: problem.y[part].numpy() for name, part in self._parts.items()}
+        self._known = self._y["unlabelled"] >= 0
         self._points: list[dict[str, float | None]] = []
         self._pseudo_labels: list[np.ndarray] = []
         self._final = np.empty((0, problem.classes))
@@ -59,7 +60,7 @@ class Evaluation:
             "test_accuracy": metrics.accuracy(p["test"], self._y["test"]),
             "validation_accuracy": metrics.accuracy(p["validation"], self._y["validation"]),
             "validation_nll": metrics.nll(p["validation"], self._y["validation"]) if has_validation else None,
-            "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"], self._y["unlabelled"]),
+            "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"][self._known], self._y["unlabelled"][self._known]),
             "pseudo_label_coverage": metrics.coverage(p["unlabelled"]),
         }
         self._points.append({n: None if v is None or math.isnan(v) else v for n, v in point.items()})
@@ -72,7 +73,7 @@ class Evaluation:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """`pseudo_labels` (points, watched) over training, and the true labels `watched_y` (watched,)."""
+        """`pseudo_labels` (points, watched) over training, and the labels `watched_y` (watched,), -1 where nobody knows it."""
         return {"pseudo_labels": np.stack(self._pseudo_labels), "watched_y": self._y["unlabelled"].astype(np.int16)}
 
     def metrics(self) -> dict[str, Any]:
