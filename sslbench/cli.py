@@ -44,6 +44,8 @@ app = typer.Typer(
     epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input, "
     "3 stopped by --stop-after.",
 )
+new = typer.Typer(no_args_is_help=True, help="Write a file to start from.")
+app.add_typer(new, name="new")
 out = Console()
 err = Console(stderr=True)
 _PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False}  # of paths and messages: never broken, never coloured
@@ -387,6 +389,38 @@ def splits(
             _write(out_dir / f"{name}-seed{seed}.json", json.dumps(content))
             files += 1
     out.print(f"{files} splits written to {out_dir}/", soft_wrap=True)
+
+
+@new.command(
+    "scenario",
+    epilog="Examples: `sslbench new scenario my-data --data my.csv --label-column class`, "
+    "`sslbench new scenario shots --data shots/ --out suites`",
+)
+def new_scenario(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the suite and its scenarios are to be called.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="CSV file, NPZ file (x, y), or folder with a sub-folder of images for each class and unlabelled/.",
+        ),
+    ],
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a CSV file with the labels; -1 or nothing where there is none.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option(help="Columns that are no features, comma-separated.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test set, of the same kind. Default: drawn from the labelled rows.")
+    ] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for NAME.toml.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Look at your own data, and write a suite file that compares the methods on them."""
+    from sslbench.new_scenario import write_suite
+
+    written = write_suite(data, name, out_dir, label_column, ignore=_names(ignore) or (), test=test, force=force)
+    for line in written.lines:
+        out.print(_escaped(line), **_PLAIN)
 
 
 def _percent(accuracy: float | None) -> str:

@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report", "suite"},
-    "api": {"runner", "executors", "records", "registry", "suite"},
+    "new_scenario": {"data", "runner", "suite", "toml"},
+    "api": {"data", "runner", "executors", "records", "registry", "suite"},
     "cli": None,  # everything
     "__init__": None,
     "__main__": {"cli"},

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslbench.data.base import DATA_VARIABLE, Dataset
+from sslbench.data.base import DATA_VARIABLE, Dataset, cache_folder
 from sslbench.errors import BadInput
 
 UNLABELLED = ("", "-1")
@@ -448,6 +448,46 @@ def _resized(images: Tensor, size: int) -> Tensor:
     return resized
 
 
+def save_arrays(
+    x: Any, y: Any, x_test: Any = None, y_test: Any = None, path: str | Path | None = None
+) -> tuple[Path, OwnDataset]:
+    """Arrays as an NPZ file that `load_own` reads, and what it will read there.
+
+    Args:
+        x, y, x_test, y_test: as `rows_of` takes them; labels may also be objects, and anything that numpy turns into an array.
+        path: the file; in a cache folder, under a name that follows from the contents, if not given.
+
+    Raises:
+        BadInput: arrays that cannot be used, or a file that cannot be written.
+    """
+    given = {"x": x, "y": y, "x_test": x_test, "y_test": y_test}
+    arrays = {name: np.asarray(value) for name, value in given.items() if value is not None}
+    for name, value in arrays.items():
+        if name.startswith("y") and value.dtype.kind == "O" and value.ndim == 1:
+            arrays[name] = label_texts(value, name)
+        elif name.startswith("x") and value.dtype.kind == "O":
+            try:
+                arrays[name] = value.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise BadInput(
+                    f"{name} holds objects that are no numbers ({error}): give an array of numbers."
+                ) from error
+    dataset = make_dataset(*_from_arrays(arrays, "the arrays given", None))
+    target = Path(path) if path is not None else cache_folder() / "own" / f"{dataset.sha256[:16]}.npz"
+    if target.suffix != ".npz":
+        raise BadInput(f"path = {str(target)!r} does not end in .npz: give such a name.")
+    if path is not None or not target.exists():
+        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+            partial.replace(target)
+        except OSError as error:
+            raise BadInput(f"{target} cannot be written: {error.strerror}. Give another file with path.") from error
+    return target, dataset
+
+
 # Image folders ------------------------------------------------------------------------------------------------------
 
 
@@ -482,6 +522,24 @@ def read_folder(root: Path, size: int | None = None) -> tuple[Rows, Rows | None]
     if not (tested := _sub_folders(root / "test")):
         raise BadInput(f"{root / 'test'} has no class folders: give those of {train}, or leave it out.")
     return rows, _read_images(root / "test", {n: _class_files(root / "test" / n) for n in tested}, size, rows)
+
+
+def image_sizes(root: Path) -> set[tuple[int, int]]:
+    """(width, height) of all images in a folder, as their headers have it.
+
+    Raises:
+        BadInput: a file that is no image.
+    """
+    from PIL import Image
+
+    found = set()
+    for path in _images_in(root):
+        try:
+            with Image.open(path) as image:
+                found.add(image.size)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BadInput(f"{path} cannot be read as an image: {error}.") from error
+    return found
 
 
 def _sub_folders(folder: Path) -> list[str]:

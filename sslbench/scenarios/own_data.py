@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -14,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from sslbench.data import Dataset, Split, balanced_split, stratified_split
-from sslbench.data.files import load_own
+from sslbench.data.files import SEPARATORS, load_own
 from sslbench.data.splits import label_counts, tested_of
 from sslbench.errors import BadInput
 from sslbench.methods.base import Count, NonNegative
@@ -25,28 +26,19 @@ from sslbench.scenarios.base import Problem, Scenario, scenario
 from sslbench.views import View, noise, shift
 
 
-@scenario("own-data")
 @dataclass(frozen=True, kw_only=True)
 class OwnData(Scenario):
-    """Data of your own: rows of features or images, with all labels known or with some (-1 stands for none).
+    """Data of your own, with all labels known or with some (-1 stands for none).
 
     At each seed a share of the labelled rows is kept for testing, unless there is a test set; `labels` of the others are
     labelled, some are for validation, and all that is left is unlabelled. So are the rows without a label, always: what a method
     makes of them is never counted, right or wrong.
-
-    Features are standardised, by mean and standard deviation of all rows but those for testing, and go through an MLP. Pixels are
-    scaled to [0, 1] and go through the article's convolution network.
     """
 
-    family: ClassVar[str] = "own-data"
     paths: ClassVar[tuple[str, ...]] = ("path", "test")
 
     path: str
-    """A CSV file, an NPZ file (`x`, `y`), or a folder with a sub-folder of images for each class."""
-    label_column: str | None = None
-    """Column of a CSV file that has the labels: names or whole numbers; -1 or nothing where there is none."""
-    ignore: tuple[str, ...] = ()
-    """Columns of a CSV file that are no features."""
+    """A CSV or NPZ file, or a folder with a sub-folder of images for each class."""
     test: str | None = None
     """A file or folder of the same kind with the test set. An NPZ file may have it inside (`x_test`, `y_test`), a folder too
     (`test/`)."""
@@ -55,28 +47,16 @@ class OwnData(Scenario):
     draw: Literal["balanced", "stratified"] | None = None
     """How labels are drawn: the same number of each class, or in the shares that the classes have. Default: balanced where all
     labels are known and most are hidden to compare the methods; stratified where some are not known."""
-    size: Annotated[int, Ge(1)] | None = None
-    """Height and width that images are resized to. Default: as they are."""
     model: Literal["network", "logistic-regression", "random-forest"] = "network"
     """A network; or scikit-learn's LogisticRegression or RandomForestClassifier, for methods that wrap an estimator."""
-    hidden: tuple[Count, ...] = (64, 64)
-    """Units of the hidden layers, of features."""
-    dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
-    """Dropout of the convolution network."""
-    view_noise: NonNegative = 0.1
-    """The weak view adds normal noise of this standard deviation to each feature, in units of its own standard deviation."""
-    shift: Annotated[int, Ge(0), Lt(SMALLEST)] = 2
-    """The weak view moves an image by up to so many pixels in each direction; 0 leaves it as it is."""
 
     def dataset(self, rng: Rng) -> Dataset:
         del rng
-        dataset = self._loaded()
-        if self.model == "network" and (small := [side for side in dataset.x.shape[2:] if side < SMALLEST]):
-            raise BadInput(
-                f"images of {small[0]} pixels are too small for the convolution network: give size = {SMALLEST} or more, or "
-                "the pixels as features."
-            )
-        return dataset
+        return self.loaded()
+
+    def loaded(self) -> Dataset:
+        """The data set, loaded once a process."""
+        raise NotImplementedError
 
     def split(self, dataset: Dataset, rng: Rng) -> Split:
         share = 0.0 if len(dataset.y_test) else self.test_fraction
@@ -98,22 +78,7 @@ class OwnData(Scenario):
         return split
 
     def class_names(self) -> tuple[str, ...]:
-        return self._loaded().class_names
-
-    def network(self, problem: Problem) -> nn.Module:
-        if problem.x.dim() == 2:
-            return MLP(problem.x.shape[1], self.hidden, problem.classes)
-        channels, height, width = problem.x.shape[1:]
-        return ConvNet(problem.classes, self.dropout, image=(channels, height, width))
-
-    def views(self) -> Mapping[str, View]:
-        images = self._loaded().x.dim() == 4 and self.model == "network"
-        return {"weak": shift(self.shift) if images else noise(self.view_noise)}
-
-    def inputs(self, dataset: Dataset, split: Split) -> Tensor:
-        if dataset.x.dim() == 4:
-            return _pixels(dataset).flatten(1) if self.model != "network" else _pixels(dataset)
-        return _standardised(dataset, split.test) if len(split.test) else _standardised_pool(dataset)
+        return self.loaded().class_names
 
     def estimator(self) -> Callable[[int], Any] | None:
         if self.model == "network":
@@ -122,8 +87,86 @@ class OwnData(Scenario):
             return lambda state: RandomForestClassifier(random_state=state)
         return lambda state: LogisticRegression(max_iter=1000, random_state=state)
 
-    def _loaded(self) -> Dataset:
-        return load_own(self.path, self.label_column, self.test, self.size, self.ignore)
+
+@scenario("own-features")
+@dataclass(frozen=True, kw_only=True)
+class OwnFeatures(OwnData):
+    """Your own rows of numbers, from a CSV or NPZ file.
+
+    They are standardised, by mean and standard deviation of all rows but those for testing, and go through an MLP. In a suite
+    file: `[scenario.NAME] base = "own-features"`; `sslbench new scenario` writes one.
+    """
+
+    family: ClassVar[str] = "own-features"
+    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 0.5}, "pi-model": {"weight": 1.0}}
+
+    label_column: str | None = None
+    """Column of a CSV file that has the labels: names or whole numbers; -1 or nothing where there is none."""
+    ignore: tuple[str, ...] = ()
+    """Columns of a CSV file that are no features."""
+    hidden: tuple[Count, ...] = (64, 64)
+    """Units of the hidden layers."""
+    view_noise: NonNegative = 0.1
+    """The weak view adds normal noise of this standard deviation to each feature, in units of its own standard deviation."""
+
+    def loaded(self) -> Dataset:
+        dataset = load_own(self.path, self.label_column, self.test, None, self.ignore)
+        if dataset.x.dim() != 2:
+            raise BadInput(f'{self.path} holds images: base = "own-images" is for them.')
+        return dataset
+
+    def network(self, problem: Problem) -> nn.Module:
+        return MLP(problem.x.shape[1], self.hidden, problem.classes)
+
+    def views(self) -> Mapping[str, View]:
+        return {"weak": noise(self.view_noise)}
+
+    def inputs(self, dataset: Dataset, split: Split) -> Tensor:
+        return _standardised(dataset, split.test) if len(split.test) else _standardised_pool(dataset)
+
+
+@scenario("own-images")
+@dataclass(frozen=True, kw_only=True)
+class OwnImages(OwnData):
+    """Your own images, from a folder or an NPZ file.
+
+    A folder has a sub-folder for each class, perhaps `unlabelled/`, perhaps `test/`. Pixels are scaled to [0, 1] and go through
+    the article's convolution network. In a suite file: `[scenario.NAME] base = "own-images"`; `sslbench new scenario` writes one.
+    """
+
+    family: ClassVar[str] = "own-images"
+    hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {"vat": {"radius": 2.0}}
+
+    size: Annotated[int, Ge(1)] | None = None
+    """Height and width that images are resized to. Default: as they are."""
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
+    """Dropout of the network."""
+    shift: Annotated[int, Ge(0), Lt(SMALLEST)] = 2
+    """The weak view moves an image by up to so many pixels in each direction; 0 leaves it as it is."""
+
+    def loaded(self) -> Dataset:
+        if Path(self.path).suffix.lower() in SEPARATORS:
+            raise BadInput(f'{self.path} holds features: base = "own-features" is for them.')
+        dataset = load_own(self.path, None, self.test, self.size)
+        if dataset.x.dim() != 4:
+            raise BadInput(f'{self.path} holds features: base = "own-features" is for them.')
+        if self.model == "network" and (small := [side for side in dataset.x.shape[2:] if side < SMALLEST]):
+            raise BadInput(
+                f"images of {small[0]} pixels are too small for the convolution network: give size = {SMALLEST} or more, or "
+                "the pixels as features."
+            )
+        return dataset
+
+    def network(self, problem: Problem) -> nn.Module:
+        channels, height, width = problem.x.shape[1:]
+        return ConvNet(problem.classes, self.dropout, image=(channels, height, width))
+
+    def views(self) -> Mapping[str, View]:
+        return {"weak": shift(self.shift)}
+
+    def inputs(self, dataset: Dataset, split: Split) -> Tensor:
+        del split
+        return _pixels(dataset) if self.model == "network" else _pixels(dataset).flatten(1)
 
 
 @functools.lru_cache(maxsize=4)
