@@ -10,7 +10,6 @@ import math
 import os
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -354,13 +353,16 @@ def read_npz(path: Path, size: int | None = None) -> tuple[Rows, Rows | None]:
         BadInput: no NPZ file, a missing or unknown array, shapes or types that cannot be used.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                raise BadInput(f"{path} holds a single array: save two, np.savez(path, x=…, y=…).")
             arrays = {name.lower(): stored[name] for name in stored.files}
             if len(arrays) < len(stored.files):
                 raise BadInput(f"{path} has two arrays whose names differ in case alone: {', '.join(stored.files)}.")
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError, AttributeError) as error:
-        if isinstance(error, BadInput):
-            raise
+    except BadInput:
+        raise
+    except Exception as error:  # numpy and zipfile raise all kinds of a damaged file
         if "allow_pickle" in str(error) or "pickled" in str(error):
             raise BadInput(
                 f"{path} holds Python objects, which only unpickling could read, and that can run anything: save arrays of "
