@@ -25,12 +25,14 @@ class Evaluation:
     def __init__(self, problem: Problem, watched: int, rng: Rng) -> None:
         """
         Args:
-            watched: unlabelled examples, at most, whose pseudo-labels are followed over training.
+            watched: unlabelled examples, at most, whose pseudo-labels are followed over training: those first whose label is
+                known, so that it can be told whether they are right.
             rng: draws which ones.
         """
         self.problem = problem
-        unlabelled = problem.unlabelled
-        self.watched = unlabelled[rng.permutation(len(unlabelled))[:watched]]
+        drawn = problem.unlabelled[rng.permutation(len(problem.unlabelled))]
+        known = problem.y[drawn] >= 0
+        self.watched = torch.cat([drawn[known], drawn[~known]])[:watched]
         """Indices of the watched examples into the problem's inputs, int64."""
         self._parts = {"validation": problem.validation, "unlabelled": self.watched, "test": problem.test}
         self.indices = torch.cat(list(self._parts.values()))

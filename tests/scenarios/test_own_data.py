@@ -157,6 +157,7 @@ def test_every_method_runs_where_no_hidden_label_is_known(tmp_path, name, images
     (outcome,) = run(make_method(name, scenario), scenario, [rng_of(0)], CPU)
     assert outcome.status == "ok"
     assert (outcome.arrays["watched_y"] >= 0).sum() <= 2
+    assert len(outcome.arrays["watched_y"]) == 90 - 27 - int(0.3 * 40)
     assert all(c is not None for c in outcome.curves["pseudo_label_coverage"])
 
 
@@ -186,6 +187,15 @@ def test_pseudo_labels_of_rows_without_a_label_are_neither_right_nor_wrong(y, ps
     counts = destinations([evaluation.arrays], 2)
     assert int(counts.sum()) == sum(label >= 0 for label in y)
     assert int(np.trace(counts[0])) == sum(a == b for a, b in zip(y, pseudo, strict=True))
+
+
+def test_examples_whose_label_is_known_are_watched_first(tmp_path):
+    scenario = own(tmp_path, gaps=0.5)
+    problem = scenario.problem(rng_of(0))
+    known = set(problem.unlabelled[problem.y[problem.unlabelled] >= 0].tolist())
+    assert 10 < len(known) < 100
+    assert set(Evaluation(problem, len(known), Rng.root(0)).watched.tolist()) == known
+    assert set(Evaluation(problem, 10, Rng.root(0)).watched.tolist()) < known
 
 
 @pytest.mark.parametrize(("y", "texts"), [([0, 1, -1], {"corrected: 1", "spoilt: 0"}), ([-1, -1, -1], set())])
