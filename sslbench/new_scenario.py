@@ -203,7 +203,10 @@ def _warnings(found: _Found) -> list[str]:
             "more seeds, tell the methods apart better."
         )
     if min(found.counts) * 10 < max(found.counts):
-        lines.append("The classes are of very different sizes: look at the recall of each class in the report too.")
+        lines.append(
+            "The classes are of very different sizes, so that accuracy is mostly that of the large ones. records.jsonl has the "
+            "recall of each (per_class_accuracy)."
+        )
     if found.size is not None:
         lines.append(f"The images are resized to {found.size} × {found.size} (size, in the suite file).")
     return lines

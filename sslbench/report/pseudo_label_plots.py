@@ -178,10 +178,12 @@ def _map(axes: Axes, arrays: Mapping[str, np.ndarray], point: int, names: Sequen
     pseudo = arrays["pseudo_labels"][point].astype(int)
     watched = arrays["map_watched"]
     axes.scatter(watched[:, 0], watched[:, 1], s=17, c=colours[pseudo], lw=0.4, edgecolors="white")
+    short = max(map(len, names)) <= 2
+    shape = "circle,pad=0.15" if short else "round,pad=0.25"
     for c, name in enumerate(names):
         if (own := labelled[true == c]).size:
-            axes.annotate(name, np.median(own, axis=0), fontsize=15, weight="bold", ha="center", va="center",
-                          bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colours[c], "lw": 1.5})  # fmt: skip
+            axes.annotate(name, np.median(own, axis=0), fontsize=15 if short else 10, weight="bold", ha="center", va="center",
+                          bbox={"boxstyle": shape, "fc": "white", "ec": colours[c], "lw": 1.5})  # fmt: skip
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from annotated_types import Ge, Lt
 from sklearn.ensemble import RandomForestClassifier
@@ -23,6 +24,7 @@ from sslbench.networks import MLP, ConvNet
 from sslbench.networks.convnet import SMALLEST
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario, scenario
+from sslbench.scenarios.two_moons import boundary
 from sslbench.views import View, noise, shift
 
 
@@ -123,6 +125,9 @@ class OwnFeatures(OwnData):
 
     def inputs(self, dataset: Dataset, split: Split) -> Tensor:
         return _standardised(dataset, split.test) if len(split.test) else _standardised_pool(dataset)
+
+    def arrays(self, problem: Problem, predict: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
+        return boundary(problem, predict) if problem.x.shape[1] == problem.classes == 2 else {}
 
 
 @scenario("own-images")

@@ -212,6 +212,16 @@ def test_a_map_rings_no_row_without_a_label(y, texts):
     assert ("50.0 %" in drawn.axes[0].get_title()) == bool(texts)
 
 
+@pytest.mark.parametrize("model", ["network", "logistic-regression"])
+def test_two_classes_in_the_plane_have_a_boundary_to_draw(tmp_path, model):
+    x, y = arrays(120, gaps=0.5, classes=2)
+    for columns, drawn in ((2, True), (3, False)):
+        table = sslbench.own_data(x[:, :columns], y, path=tmp_path / f"{columns}.npz")
+        scenario = make_scenario(table.pop("base"), **table, labels=12, steps=4, points=2, model=model)
+        (outcome,) = run(make_method("supervised"), scenario, [rng_of(0)], CPU)
+        assert ("boundary_p" in outcome.arrays) == drawn
+
+
 def test_a_scenario_goes_to_a_worker_and_back(tmp_path):
     scenario = own(tmp_path)
     there = pickle.loads(pickle.dumps(scenario))
