@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sslbench.api import run
+    from sslbench.api import own_data, run
     from sslbench.errors import BadInput
     from sslbench.methods.base import (
         Around,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sslbench.scenarios.base import Problem, Scenario, scenario
 
 _HOME = {
-    "sslbench.api": ["run"],
+    "sslbench.api": ["own_data", "run"],
     "sslbench.errors": ["BadInput"],
     "sslbench.methods.base": [
         "Around",
@@ -96,6 +96,7 @@ __all__ = [
     "frame",
     "load_records",
     "method",
+    "own_data",
     "run",
     "scenario",
     "write_report",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sslbench import runner
+from sslbench.data.files import save_arrays
 from sslbench.executors import RETRIES, InlineExecutor, LocalExecutor
 from sslbench.records import Record, Store, current
 from sslbench.registry import load_plugin
@@ -65,3 +66,29 @@ def run(
             pass
         cells = {p.cell.id for p in plan.planned}
         return [r for r in current(store.load()) if r.id in cells]
+
+
+def own_data(
+    x: Any, y: Any, *, x_test: Any = None, y_test: Any = None, path: str | Path | None = None, **fields: Any
+) -> dict[str, Any]:
+    """Arrays of your own as a scenario's table, for the suite that `run` takes.
+
+        mine = sslbench.own_data(x, y, labels=40)  # y: names or whole numbers; -1 where there is no label
+        sslbench.run({"name": "mine", "methods": ["supervised", "vat"], "scenarios": ["mine"], "scenario": {"mine": mine}})
+
+    The arrays are saved, so that worker processes can load them.
+
+    Args:
+        x: features (n, features), or images (n, height, width) or (n, height, width, channels), of pixels from 0 to 255 or
+            from 0 to 1.
+        y: labels (n,).
+        x_test, y_test: a test set; without, a share of the labelled rows is drawn at each seed.
+        path: NPZ file to save them in; a cache folder by default.
+        fields: of the scenario: labels, steps, test_fraction, …
+
+    Raises:
+        BadInput: arrays that cannot be used.
+    """
+    saved, dataset = save_arrays(x, y, x_test, y_test, path)
+    base = "own-features" if dataset.x.dim() == 2 else "own-images"
+    return {"base": base, "path": str(saved.resolve()), **fields}

@@ -443,7 +443,8 @@ def splits(
             split = scenario.split(dataset, rng.child("split"))
             content: dict[str, Any] = {"scenario": name, "seed": seed, "suite_seed": chosen.seed}
             content |= {"data_sha256": dataset.sha256, "split_sha256": split.sha256}
-            content |= {part: getattr(split, part).tolist() for part in ("labelled", "unlabelled", "validation")}
+            parts = ("labelled", "unlabelled", "validation", *(["test"] if len(split.test) else []))
+            content |= {part: getattr(split, part).tolist() for part in parts}
             _write(out_dir / f"{name}-seed{seed}.json", json.dumps(content))
             files += 1
     out.print(f"{files} splits written to {out_dir}/", soft_wrap=True)

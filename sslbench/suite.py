@@ -5,6 +5,7 @@ seed = 0                       # keys every draw
 precision = "float32"          # or "tf32", on CUDA
 timeout = 30                   # minutes that a cell may take; as long as it takes, if left out
 checkpoint_every = 5           # minutes of training that a kill may cost a cell, at most; 0: no checkpoints
+folder = "."                   # where relative paths of data start; "." is the folder of this file
 seeds = 3                      # 0, 1, 2;  or [3, 7];  or "3,7,1000-1009"
 methods = ["supervised", "vat", "vat-small"]
 scenarios = ["mnist5k-50"]
@@ -37,6 +38,7 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -241,8 +243,16 @@ def _params_text(thing: Method | Scenario) -> str:
         assert dataclasses.is_dataclass(thing)
         if len(_texts) >= 4096:
             _texts.clear()
-        known = _texts[id(thing)] = thing, json.dumps(dataclasses.asdict(thing), sort_keys=True)
+        values = dataclasses.asdict(thing)
+        for name in _paths(type(thing)):
+            values[name] = values[name] and Path(values[name]).name
+        known = _texts[id(thing)] = thing, json.dumps(values, sort_keys=True)
     return known[1]
+
+
+def _paths(thing: type) -> tuple[str, ...]:
+    """Fields of a scenario class that name files or folders."""
+    return thing.paths if issubclass(thing, Scenario) else ()
 
 
 @dataclass(frozen=True)
@@ -284,7 +294,21 @@ def read_content(path: Path) -> Params:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"The suite file {path} cannot be read: {error}") from error
     content.setdefault("name", path.stem)
+    if isinstance(folder := content.get("folder", "."), str):
+        content["folder"] = str(path.parent / folder)
     return content
+
+
+def relocated(content: Mapping[str, Any], path: Path) -> Params:
+    """The document as it has to read in a file at `path`, so that its relative paths lead to the same data.
+
+    Raises:
+        BadInput: as `make_suite`.
+    """
+    moved = {k: v for k, v in content.items() if k != "folder"}
+    if any(_paths(type(instance)) for _, instance in make_suite(content).scenarios.values()):
+        moved["folder"] = Path(os.path.relpath(content.get("folder", "."), path.parent)).as_posix()
+    return moved
 
 
 def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -> Suite:
@@ -312,7 +336,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
             raise BadInput(
                 f"--set {idle[0]}…: the {kind} '{idle[0]}' is not in this run, which has {', '.join(names[kind])}."
             )
-    scenarios = {name: _scenario(name, tables["scenario"]) for name in names["scenario"]}
+    scenarios = {name: _scenario(name, tables["scenario"], Path(top.folder)) for name in names["scenario"]}
     _check_everyone(tables["scenario"].get("*", {}), [s for _, s in scenarios.values()])
     methods = {name: _method(name, tables["method"], scenarios) for name in names["method"]}
     return Suite(
@@ -398,7 +422,8 @@ def changed(thing: Thing, values: Mapping[str, Any]) -> Thing:
     Raises:
         BadInput: an unknown key, or a value that the class does not take.
     """
-    given: Thing = _Form(type(thing)).validated(type(thing).__name__, {**params(thing), **values})
+    assert dataclasses.is_dataclass(thing)
+    given: Thing = _Form(type(thing)).validated(type(thing).__name__, {**dataclasses.asdict(thing), **values})
     return given
 
 
@@ -453,6 +478,7 @@ class _Top:
     timeout: Annotated[float, Gt(0)] | None = None
     checkpoint_every: Annotated[float, Ge(0)] = 5.0
     description: str = ""
+    folder: str = "."
 
 
 @dataclass(frozen=True)
@@ -596,11 +622,14 @@ def _settled(name: str, tables: Mapping[str, Params], registry: Registry[T]) -> 
     return registry.get(root), {k: v for k, v in values.items() if k != "base"}
 
 
-def _scenario(name: str, tables: Mapping[str, Params]) -> tuple[str, Scenario]:
+def _scenario(name: str, tables: Mapping[str, Params], folder: Path) -> tuple[str, Scenario]:
     entry, own = _settled(name, tables, scenario)
     fields = {f.name for f in dataclasses.fields(entry.thing)}
     everyone = {k: v for k, v in tables.get("*", {}).items() if k in fields}
     values = {**entry.preset, **everyone, **own}
+    for path in _paths(entry.thing):
+        if isinstance(given := values.get(path), str):
+            values[path] = os.path.abspath(folder.expanduser() / Path(given).expanduser())
     return entry.name, _Form(entry.thing).validated(f"scenario '{name}'", values)
 
 

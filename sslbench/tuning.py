@@ -49,6 +49,7 @@ from sslbench.suite import (
     params,
     parse_seeds,
     read_content,
+    relocated,
     seed_rng,
     with_settings,
 )
@@ -632,7 +633,7 @@ def write(path: Path, source: str, content: Params) -> None:
     head = f"# Written by `sslbench tune` from {source}, whose comments are not here. How it was done: [tuning], at the end.\n\n"
     partial = path.with_name(f"{path.name}.part")
     try:
-        partial.write_text(head + toml.dumps(content))
+        partial.write_text(head + toml.dumps(relocated(content, path)))
         partial.replace(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}. Give another file with --out.") from error

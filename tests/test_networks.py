@@ -54,6 +54,14 @@ def test_dropout_keeps_the_mean_and_drops_whole_channels():
     assert dropout(x, 0.4, None) is x
 
 
+@pytest.mark.parametrize("image", [(3, 32, 32), (1, 16, 16), (3, 17, 41)])
+def test_the_convolution_network_takes_images_of_other_shapes(image):
+    network = ConvNet(5, image=image)
+    x = torch.rand(3, *image)
+    assert network(x).shape == network(x, Rng.root(0)).shape == (3, 5)
+    assert functional_call(network, initial_parameters(network, Rng.root(0)), (x,)).shape == (3, 5)
+
+
 def test_an_mlp_without_hidden_layers_is_linear():
     network, x = MLP(7, (), 3), torch.randn(5, 7)
     torch.testing.assert_close(network(x + 1) - network(x), network(x * 0 + 1) - network(x * 0))

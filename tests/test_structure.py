@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report", "suite"},
-    "api": {"runner", "executors", "records", "registry", "suite"},
+    "new_scenario": {"data", "runner", "suite", "toml"},
+    "api": {"data", "runner", "executors", "records", "registry", "suite"},
     "commands": None,  # everything
     "cli": None,
     "__init__": None,

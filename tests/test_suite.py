@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sslbench import suite
 from sslbench.errors import BadInput
 from sslbench.runner import resolve_device
-from sslbench.suite import Overrides, make_suite, parse_seeds, read_suite
+from sslbench.suite import Overrides, make_suite, params, parse_seeds, read_content, read_suite, relocated
 
 BASE = {"name": "x", "methods": ["supervised", "vat"], "scenarios": ["mnist5k-50", "two-moons-6"]}
 SUITES = sorted(Path(__file__).parent.parent.glob("benchmarks/*.toml"))
@@ -309,3 +310,46 @@ def test_precision_is_part_of_the_key_and_of_cuda():
         make_suite(BASE | {"precision": "half"})
     with pytest.raises(BadInput, match="arithmetic of CUDA devices"):
         resolve_device("cpu", "tf32")
+
+
+# Paths of data
+
+
+def own_suite(tmp_path, path="data/d.csv", top=""):
+    (tmp_path / "data").mkdir(exist_ok=True)
+    rows = "".join(f"{i},{i % 2}\n" for i in range(40))
+    (tmp_path / "data" / "d.csv").write_text("a,y\n" + rows)
+    file = tmp_path / "s.toml"
+    table = f'base = "own-features"\npath = "{path}"\nlabel_column = "y"\nlabels = 4\n'
+    file.write_text(f'{top}\nmethods = ["supervised"]\nscenarios = ["mine"]\n[scenario.mine]\n{table}')
+    return file
+
+
+@pytest.mark.parametrize(("path", "top"), [("data/d.csv", ""), ("d.csv", 'folder = "data"')])
+def test_a_relative_path_starts_at_the_folder_of_the_suite_file(tmp_path, monkeypatch, path, top):
+    file = own_suite(tmp_path, path, top)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for named in (file, Path("../s.toml")):
+        scenario = read_suite(named).scenarios["mine"][1]
+        assert scenario.path == str(tmp_path / "data" / "d.csv")
+
+
+def test_no_folder_is_in_a_key_or_a_record(tmp_path):
+    """The same data give the same key wherever they lie."""
+    suites = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        suites.append(read_suite(own_suite(tmp_path / name)))
+    cells = [next(suite.cells()) for suite in suites]
+    assert cells[0].scenario.path != cells[1].scenario.path
+    assert cells[0].key("data") == cells[1].key("data")
+    assert params(cells[0].scenario)["path"] == "d.csv"
+    assert suite.changed(cells[0].scenario, {"labels": 6}).path == cells[0].scenario.path
+
+
+def test_a_suite_that_moves_leads_to_the_same_data(tmp_path):
+    content = read_content(own_suite(tmp_path))
+    moved = relocated(content, tmp_path / "results" / "local" / "tuned.toml")
+    assert moved["folder"] == "../.."
+    assert "folder" not in relocated(read_content(SUITES[0]), tmp_path / "q.toml")

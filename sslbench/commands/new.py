@@ -12,11 +12,13 @@ from typing import Annotated
 
 import typer
 
-from sslbench.commands.common import PLAIN, escaped, out
+from sslbench.commands.common import PLAIN, escaped, names, out
 from sslbench.errors import BadInput
 from sslbench.registry import METHODS, Registry
 
-new_app = typer.Typer(no_args_is_help=True, help="Write something to start from: a plugin that runs at once.")
+new_app = typer.Typer(
+    no_args_is_help=True, help="Write something to start from: a method, or a suite on your own data."
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 40
@@ -24,7 +26,7 @@ LONGEST = 40
 
 @new_app.callback()
 def _root() -> None:
-    """Write something to start from: a plugin that runs at once."""
+    """Write something to start from: a method, or a suite on your own data."""
 
 
 @new_app.command(
@@ -68,6 +70,37 @@ def method(
         }
     write_templates(made, words)
     tell(made, {**then, "ui": "mlflow ui --backend-store-uri sqlite:///results/local/mlflow.db"})
+
+
+@new_app.command(
+    epilog="Examples: `sslbench new scenario my-data --data my.csv --label-column class`, "
+    "`sslbench new scenario shots --data shots/ --out suites`",
+)
+def scenario(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the suite and its scenarios are to be called.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            help="CSV file, NPZ file (x, y), or folder with a sub-folder of images for each class and unlabelled/.",
+        ),
+    ],
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of a CSV file with the labels; -1 or nothing where there is none.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option(help="Columns that are no features, comma-separated.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test set, of the same kind. Default: drawn from the labelled rows.")
+    ] = None,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for NAME.toml.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Look at your own data, and write a suite file that compares the methods on them."""
+    from sslbench.new_scenario import write_suite
+
+    written = write_suite(data, name, out_dir, label_column, ignore=names(ignore) or (), test=test, force=force)
+    for line in written.lines:
+        out.print(escaped(line), **PLAIN)
 
 
 # What every `new` needs ----------------------------------------------------------------------------------------------

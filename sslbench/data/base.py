@@ -23,9 +23,9 @@ class Dataset:
 
     name: str
     x: Tensor
-    """Training pool (n, *features): uint8 for images (n, channels, height, width), float32 otherwise."""
+    """Training pool (n, *features): uint8 for images (n, channels, height, width), floats otherwise."""
     y: Tensor
-    """Its labels (n,), int64 in [0, classes)."""
+    """Its labels (n,), int64 in [0, classes); -1 where nobody knows the label, in data of a user's own."""
     x_test: Tensor
     """Test set (m, *features)."""
     y_test: Tensor
@@ -70,5 +70,9 @@ def data_folder() -> tuple[Path, bool]:
     """Where the data lie, and whether a user named the folder (then nothing is downloaded into it)."""
     if given := os.environ.get(DATA_VARIABLE):
         return Path(given).expanduser(), True
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "sslbench", False
+    return cache_folder(), False
+
+
+def cache_folder() -> Path:
+    """Where data are kept that no user named a folder for."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sslbench"

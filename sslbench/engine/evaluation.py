@@ -25,17 +25,20 @@ class Evaluation:
     def __init__(self, problem: Problem, watched: int, rng: Rng) -> None:
         """
         Args:
-            watched: unlabelled examples, at most, whose pseudo-labels are followed over training.
+            watched: unlabelled examples, at most, whose pseudo-labels are followed over training: those first whose label is
+                known, so that it can be told whether they are right.
             rng: draws which ones.
         """
         self.problem = problem
-        unlabelled = problem.unlabelled
-        self.watched = unlabelled[rng.permutation(len(unlabelled))[:watched]]
+        drawn = problem.unlabelled[rng.permutation(len(problem.unlabelled))]
+        known = problem.y[drawn] >= 0
+        self.watched = torch.cat([drawn[known], drawn[~known]])[:watched]
         """Indices of the watched examples into the problem's inputs, int64."""
         self._parts = {"validation": problem.validation, "unlabelled": self.watched, "test": problem.test}
         self.indices = torch.cat(list(self._parts.values()))
         """Indices into the problem's inputs (m,) of which `add` wants the probabilities."""
         self._y = {name: problem.y[part].numpy() for name, part in self._parts.items()}
+        self._known = self._y["unlabelled"] >= 0
         self._points: list[dict[str, float | None]] = []
         self._pseudo_labels: list[np.ndarray] = []
         self._final = np.empty((0, problem.classes))
@@ -59,7 +62,7 @@ class Evaluation:
             "test_accuracy": metrics.accuracy(p["test"], self._y["test"]),
             "validation_accuracy": metrics.accuracy(p["validation"], self._y["validation"]),
             "validation_nll": metrics.nll(p["validation"], self._y["validation"]) if has_validation else None,
-            "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"], self._y["unlabelled"]),
+            "pseudo_label_accuracy": metrics.accuracy(p["unlabelled"][self._known], self._y["unlabelled"][self._known]),
             "pseudo_label_coverage": metrics.coverage(p["unlabelled"]),
         }
         self._points.append({n: None if v is None or math.isnan(v) else v for n, v in point.items()})
@@ -90,7 +93,7 @@ class Evaluation:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """`pseudo_labels` (points, watched) over training, and the true labels `watched_y` (watched,)."""
+        """`pseudo_labels` (points, watched) over training, and the labels `watched_y` (watched,), -1 where nobody knows it."""
         return {"pseudo_labels": np.stack(self._pseudo_labels), "watched_y": self._y["unlabelled"].astype(np.int16)}
 
     def metrics(self) -> dict[str, Any]:

@@ -12,37 +12,47 @@ from sslbench.rng import Rng
 
 CHUNK = 64
 """Images that a CPU convolves at once: more of them, with their gradients, leave its cache."""
+SMALLEST = 16
+"""Height and width of an image, at least, of which both layers leave something."""
 
 
 class ConvNet(Network):
-    """Two convolutions and two linear layers for 28 x 28 images of one channel.
+    """Two convolutions and two linear layers; the article's for 28 x 28 images of one channel.
 
     conv 1→20 k5, max-pool 2, ReLU; conv 20→40 k5, Dropout2d, max-pool 2, ReLU; linear 640→150, ReLU, dropout;
-    linear 150→classes.
+    linear 150→classes. For other images the first and the third layer take more or fewer inputs.
     """
 
-    def __init__(self, classes: int, dropout: float = 0.5, relu_logits: bool = False) -> None:
+    def __init__(
+        self,
+        classes: int,
+        dropout: float = 0.5,
+        relu_logits: bool = False,
+        image: tuple[int, int, int] = (1, 28, 28),
+    ) -> None:
         """
         Args:
             relu_logits: a ReLU on the logits, as in the article's code. It can leave a class without a gradient.
+            image: channels, height and width of the images; height and width at least `SMALLEST`.
         """
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 20, 5)
+        channels, height, width = image
+        self.conv1 = nn.Conv2d(channels, 20, 5)
         self.conv2 = nn.Conv2d(20, 40, 5)
-        self.linear1 = nn.Linear(640, 150)
+        self.linear1 = nn.Linear(40 * _pooled(_pooled(height)) * _pooled(_pooled(width)), 150)
         self.linear2 = nn.Linear(150, classes)
         self.dropout, self.relu_logits = dropout, relu_logits
 
     def stem(self, x: Tensor) -> Tensor:
-        """(n, 1, 28, 28) -> (n, 40, 8, 8): all that comes before the first dropout."""
+        """(n, channels, height, width) -> (n, 40, h, w), of 28 x 28 images 8 x 8: all that comes before the first dropout."""
         if x.device.type == "cpu" and len(x) > CHUNK:
             return torch.cat([self._convolved(part) for part in x.split(CHUNK)])
         return self._convolved(x)
 
     def head(self, hidden: Tensor, rng: Rng | None) -> Tensor:
-        """(n, 40, 8, 8) -> logits (n, classes)."""
+        """(n, 40, h, w) -> logits (n, classes)."""
         x = dropout(hidden, self.dropout, rng, channels=True)
-        x = F.relu(F.max_pool2d(x, 2)).flatten(1)  # (n, 640)
+        x = F.relu(F.max_pool2d(x, 2)).flatten(1)  # (n, 640) of 28 x 28 images
         x = dropout(F.relu(self.linear1(x)), self.dropout, rng)
         logits = self.linear2(x)
         return F.relu(logits) if self.relu_logits else logits
@@ -50,3 +60,8 @@ class ConvNet(Network):
     def _convolved(self, x: Tensor) -> Tensor:
         convolved: Tensor = self.conv2(F.relu(F.max_pool2d(self.conv1(x), 2)))  # by way of (n, 20, 12, 12)
         return convolved
+
+
+def _pooled(side: int) -> int:
+    """What a convolution of 5 pixels and a pooling of 2 leave of a side."""
+    return (side - 4) // 2

@@ -38,13 +38,17 @@ def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
 
 
 def destinations(found: Sequence[Mapping[str, np.ndarray]], classes: int) -> Ints:
-    """(points, classes, classes): counts of the watched examples by true class and pseudo-label, over all seeds given."""
+    """(points, classes, classes): counts of the watched examples by true class and pseudo-label, over all seeds given.
+
+    Examples whose label nobody knows (-1) are left out.
+    """
     points = min(len(arrays["pseudo_labels"]) for arrays in found)
     counts: Ints = np.zeros((points, classes, classes), dtype=np.int64)
     for arrays in found:
         pseudo, true = arrays["pseudo_labels"][:points].astype(np.int64), arrays["watched_y"].astype(np.int64)
+        known = true >= 0
         for point in range(points):
-            np.add.at(counts[point], (true, pseudo[point]), 1)
+            np.add.at(counts[point], (true[known], pseudo[point, known]), 1)
     return counts
 
 
@@ -116,18 +120,24 @@ def map_figure(arrays: Mapping[str, np.ndarray], first: int, last: int, names: S
     """The watched examples on the map at two points of training, side by side, those that changed for good or ill ringed."""
     drawn = figure(11, 5.4)
     left, right = drawn.subplots(1, 2, sharex=True, sharey=True)
+    known = arrays["watched_y"] >= 0
     before, after = (_right(arrays, point) for point in (first, last))
     _map(left, arrays, first, names)
     _map(right, arrays, last, names)
     places = arrays["map_watched"]
+    if not known.any():  # nobody knows which ones are right
+        left.set_title("before")
+        right.set_title("at the end")
+        return drawn
     for chosen, colour, what in ((~before & after, "#111111", "corrected"), (before & ~after, "#d40000", "spoilt")):
         for axes in (left, right):
             axes.plot(
-                *places[chosen].T, "o", ms=9, mfc="none", mec=colour, mew=1.3, label=f"{what}: {int(chosen.sum())}"
-            )
+                *places[chosen & known].T, "o", ms=9, mfc="none", mec=colour, mew=1.3,
+                label=f"{what}: {int((chosen & known).sum())}",
+            )  # fmt: skip
     drawn.legend(*right.get_legend_handles_labels(), loc=as_given("outside lower center"), ncols=2, frameon=False)
-    left.set_title(f"before: {100 * before.mean():.1f} % of the pseudo-labels are right")
-    right.set_title(f"at the end: {100 * after.mean():.1f} %")
+    left.set_title(f"before: {100 * before[known].mean():.1f} % of the pseudo-labels are right")
+    right.set_title(f"at the end: {100 * after[known].mean():.1f} %")
     return drawn
 
 
@@ -142,11 +152,13 @@ def map_animation(record: Record, arrays: Mapping[str, np.ndarray], first: int, 
         point = int(shown[frame])
         axes.clear()
         _map(axes, arrays, point, names)
-        wrong = ~_right(arrays, point)
+        known = arrays["watched_y"] >= 0
+        wrong = ~_right(arrays, point) & known
         axes.plot(*arrays["map_watched"][wrong].T, "o", ms=8, mfc="none", mec="#d40000", mew=1.2)
+        share = 100 * (1 - wrong[known].mean()) if known.any() else None
+        right = f": {share:.1f} % of the pseudo-labels are right (wrong ones ringed)" if share is not None else ""
         axes.set_title(
-            f"step {_value(record, 'step', point):,.0f}, α = {_value(record, 'unlabelled_weight', point):.2f}: "
-            f"{100 * (1 - wrong.mean()):.1f} % of the pseudo-labels are right (wrong ones ringed)",
+            f"step {_value(record, 'step', point):,.0f}, α = {_value(record, 'unlabelled_weight', point):.2f}{right}",
             fontsize=9,
         )
 
@@ -166,10 +178,12 @@ def _map(axes: Axes, arrays: Mapping[str, np.ndarray], point: int, names: Sequen
     pseudo = arrays["pseudo_labels"][point].astype(int)
     watched = arrays["map_watched"]
     axes.scatter(watched[:, 0], watched[:, 1], s=17, c=colours[pseudo], lw=0.4, edgecolors="white")
+    short = max(map(len, names)) <= 2
+    shape = "circle,pad=0.15" if short else "round,pad=0.25"
     for c, name in enumerate(names):
         if (own := labelled[true == c]).size:
-            axes.annotate(name, np.median(own, axis=0), fontsize=15, weight="bold", ha="center", va="center",
-                          bbox={"boxstyle": "circle,pad=0.15", "fc": "white", "ec": colours[c], "lw": 1.5})  # fmt: skip
+            axes.annotate(name, np.median(own, axis=0), fontsize=15 if short else 10, weight="bold", ha="center", va="center",
+                          bbox={"boxstyle": shape, "fc": "white", "ec": colours[c], "lw": 1.5})  # fmt: skip
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
 
@@ -177,6 +191,15 @@ def _map(axes: Axes, arrays: Mapping[str, np.ndarray], point: int, names: Sequen
 def _right(arrays: Mapping[str, np.ndarray], point: int) -> np.ndarray:
     right: np.ndarray = arrays["pseudo_labels"][point] == arrays["watched_y"]
     return right
+
+
+def _rings(true: np.ndarray) -> str:
+    """What the rings of a map stand for, with the true labels (watched,) as far as they are known."""
+    unknown = int((true < 0).sum())
+    if unknown == len(true):
+        return "Nobody knows their labels. "
+    of = f" (of {unknown} of them nobody knows the label: no ring)" if unknown else ""
+    return f"Black ring: wrong before and right at the end; red ring: the other way round{of}. "
 
 
 def _value(record: Record, curve: str, point: int) -> float:
@@ -205,8 +228,8 @@ def _maps(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
             "pseudo-labels",
             f"{scenario}: the pseudo-labels of {method} on a map",
             f"t-SNE of the inputs, seed {record.seed}. Small and pale: labelled examples; larger: watched unlabelled ones in "
-            "the colour of their pseudo-label, just before unlabelled data have a weight and at the end. Black ring: wrong "
-            f"before and right at the end; red ring: the other way round. map-{slug(scenario)}-{slug(method)}.gif moves.",
+            "the colour of their pseudo-label, just before unlabelled data have a weight and at the end. "
+            f"{_rings(own['watched_y'])}map-{slug(scenario)}-{slug(method)}.gif moves.",
             f"Two maps of the watched examples of {scenario}, coloured by pseudo-label before and after {method} used them.",
             map_figure(own, first, len(own["pseudo_labels"]) - 1, names),
             wide=True,

@@ -142,7 +142,7 @@ def splits_grid(records: Sequence[Record]) -> Grid:
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_text, value)) or "none"
     return (
         {None: "not set", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
     )

@@ -26,7 +26,7 @@ class Problem:
     x: Tensor
     """All inputs (n, *features), float32: the training pool, then the test set."""
     y: Tensor
-    """All labels (n,), int64: of the unlabelled and the test examples for the evaluation alone."""
+    """All labels (n,), int64: of the unlabelled and the test examples for the evaluation alone. -1 where nobody knows it."""
     labelled: Tensor
     """Indices into x (labelled,), int64; likewise the next three."""
     unlabelled: Tensor
@@ -75,6 +75,9 @@ class Scenario:
     a seed, of a thousand examples."""
 
     family: ClassVar[str]
+    paths: ClassVar[tuple[str, ...]] = ()
+    """Fields that name files or folders. In a suite file a relative one starts at the file's folder; records and keys have the
+    last part of it alone: no machine's folders are in them, and moving the data changes nothing."""
     hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Of a method, by its name: hyperparameters that suit this scenario better than the method's defaults. A suite
     file can override them."""
@@ -119,15 +122,23 @@ class Scenario:
 
     def split(self, dataset: Dataset, rng: Rng) -> Split:
         """Who is labelled at this seed. Raises BadInput on counts that cannot be had."""
-        validation = self.labels if self.validation is None else self.validation
+        validation = self.validation_size(len(dataset.y) // 10)
+        return balanced_split(dataset.y, dataset.classes, self.labels, validation, rng, self.missing_classes())
+
+    def validation_size(self, most: int) -> int:
+        """Wanted size of the validation set: as many as labels and at most `most`, if none is given.
+
+        Raises:
+            BadInput: it is larger than the labelled set.
+        """
         if self.validation is None:
-            validation = min(validation, len(dataset.y) // 10)
-        elif validation > self.labels:
+            return min(self.labels, most)
+        if self.validation > self.labels:
             raise BadInput(
-                f"validation = {validation} is larger than the labelled set of {self.labels}, which nobody who has "
+                f"validation = {self.validation} is larger than the labelled set of {self.labels}, which nobody who has "
                 "so few labels could afford: give at most as many."
             )
-        return balanced_split(dataset.y, dataset.classes, self.labels, validation, rng, self.missing_classes())
+        return self.validation
 
     def problem(self, rng: Rng) -> Problem:
         """The problem at the seed that `rng` stands for. It does not depend on the method."""
@@ -139,7 +150,7 @@ class Scenario:
             labelled=split.labelled,
             unlabelled=split.unlabelled,
             validation=split.validation,
-            test=torch.arange(len(dataset.y), len(dataset.y) + len(dataset.y_test)),
+            test=torch.cat([split.test, torch.arange(len(dataset.y), len(dataset.y) + len(dataset.y_test))]),
             class_names=dataset.class_names,
             data_sha256=dataset.sha256,
             split_sha256=split.sha256,

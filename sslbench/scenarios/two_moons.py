@@ -66,15 +66,19 @@ class TwoMoons(Scenario):
         return {"weak": noise(self.view_noise), "strong": noise(self.strong_noise)}
 
     def arrays(self, problem: Problem, predict: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
-        """The decision boundary as a grid of probabilities, with the points that it was learned from."""
-        low, high = problem.x.min(dim=0).values - 0.3, problem.x.max(dim=0).values + 0.3
-        xs, ys = (torch.linspace(float(low[i]), float(high[i]), GRID) for i in range(2))
-        grid = torch.cartesian_prod(ys, xs).flip(-1)
-        return {
-            "boundary_x": xs.numpy(),
-            "boundary_y": ys.numpy(),
-            "boundary_p": predict(grid)[:, 1].reshape(GRID, GRID).numpy(),
-            "points": problem.x[problem.unlabelled].numpy(),
-            "labelled": problem.x[problem.labelled].numpy(),
-            "labelled_y": problem.y[problem.labelled].numpy(),
-        }
+        return boundary(problem, predict)
+
+
+def boundary(problem: Problem, predict: Callable[[Tensor], Tensor]) -> dict[str, np.ndarray]:
+    """Of two classes in the plane: the decision boundary as a grid of probabilities, with the points that it was learned from."""
+    low, high = problem.x.min(dim=0).values - 0.3, problem.x.max(dim=0).values + 0.3
+    xs, ys = (torch.linspace(float(low[i]), float(high[i]), GRID) for i in range(2))
+    grid = torch.cartesian_prod(ys, xs).flip(-1)
+    return {
+        "boundary_x": xs.numpy(),
+        "boundary_y": ys.numpy(),
+        "boundary_p": predict(grid)[:, 1].reshape(GRID, GRID).numpy(),
+        "points": problem.x[problem.unlabelled].numpy(),
+        "labelled": problem.x[problem.labelled].numpy(),
+        "labelled_y": problem.y[problem.labelled].numpy(),
+    }
