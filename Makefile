@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 PORT ?= 5000
 DEVICE ?= cpu
 PIECE ?= 10
+SIZES ?= 100,1000,10000
 PERF = $(if $(QUICK),results/local/perf-$(DEVICE),results/perf-$(DEVICE))
 
-.PHONY: help setup bench bench-article bench-cuda test test-fast check format perf report ui clean
+.PHONY: help setup bench bench-article bench-cuda test test-fast check format perf growth report ui clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -52,6 +53,9 @@ perf: setup  ## speed and memory against plain loops (DEVICE=cuda; QUICK=1 for a
 		--benchmark-columns=median,rounds --benchmark-json $(PERF)/perf.json
 	@$(BIN)/python -m benchmarks.perf.summary $(PERF)/perf.json
 	@echo "$(PERF)/README.md"
+
+growth: setup  ## what a suite of 100, 1,000 and 10,000 cells costs: results/reliability (SIZES=100,1000)
+	@$(BIN)/python -m benchmarks.growth --sizes $(SIZES)
 
 report: setup  ## tables, plots and report.html of the last make bench, again
 	@$(BIN)/sslbench report results/local/quick

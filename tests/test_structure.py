@@ -121,3 +121,26 @@ def test_the_baselines_stand_alone():
     assert {"loops.py", "networks.py", "logistic.py"} <= {p.name for p in files}
     for path in files:
         assert imported(path) == set(), path.name
+
+
+def test_nothing_that_is_read_can_run_code():
+    """No pickle, no YAML, no eval: a results folder or a suite file of somebody else's is data."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                assert not {m.split(".")[0] for m in modules} & {
+                    "pickle",
+                    "marshal",
+                    "shelve",
+                    "dill",
+                    "joblib",
+                    "yaml",
+                }, path
+            if isinstance(node, ast.Call):
+                called, given = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+                assert called not in ("eval", "exec"), path
+                if called in ("np.load", "np.lib.format.read_array"):
+                    assert given.get("allow_pickle") == "False", path
+                if called == "torch.load":
+                    assert given.get("weights_only") == "True", path

@@ -123,7 +123,7 @@ def _save(drawn: Figure, **options: Any) -> bytes:
 def _settings() -> dict[str, Any]:
     return {
         **sns.axes_style("whitegrid"),
-        "text.parse_math": False,  # a name with dollars is a name
+        "text.parse_math": False,  # a name with dollars is a name; so a log axis needs a formatter of its own
         "font.family": ["sans-serif"],
         "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so it looks the same everywhere
         "font.size": 10,
