@@ -13,6 +13,8 @@ from sslbench.methods.base import method
 from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, make_method, make_scenario, rng_of
 
 CPU = torch.device("cpu")
+LABELS_UNTOUCHED = {"mixmatch": {"alpha": 0.0}, "uda": {"annealing": "none"}, "pseudo-label-mixup": {"alpha": 0.0}}
+"""What leaves the labelled term of those methods as it is in supervised training."""
 SSL = [name for name in LOSS_METHODS if name != "supervised"]
 
 
@@ -137,15 +139,17 @@ def test_nothing_is_drawn_from_the_global_generator(name, kind):
 
 @pytest.mark.parametrize("kind", KINDS_OF_INPUT)
 @pytest.mark.parametrize("name", SSL)
-def test_weight_zero_is_supervised_bit_for_bit(name, kind):
+def test_weight_zero_is_supervised(name, kind):
     if name == "pseudo-label-interleaved":
         pytest.skip("its steps are labelled or unlabelled, so there are fewer labelled ones")
     (training,) = trainings(name, kind, [0], steps=5)
-    training.method = dataclasses.replace(training.method, weight=0.0)
+    training.method = dataclasses.replace(training.method, weight=0.0, **LABELS_UNTOUCHED.get(name, {}))
     (supervised,) = trainings("supervised", kind, [0], steps=5)
-    assert torch.equal(losses(training), losses(supervised))
+    # Soft and masked labels are summed up otherwise than torch's cross-entropy sums.
+    rounding = 1e-6 if name in LABELS_UNTOUCHED else 0.0
+    torch.testing.assert_close(losses(training), losses(supervised), rtol=rounding, atol=rounding)
     for n, parameter in training.parameters.items():
-        assert torch.equal(parameter, supervised.parameters[n])
+        torch.testing.assert_close(parameter, supervised.parameters[n], rtol=100 * rounding, atol=100 * rounding)
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_INPUT)
