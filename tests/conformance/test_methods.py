@@ -15,13 +15,18 @@ from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, make_method, make_scena
 CPU = torch.device("cpu")
 LABELS_UNTOUCHED = {"mixmatch": {"alpha": 0.0}, "uda": {"annealing": "none"}, "pseudo-label-mixup": {"alpha": 0.0}}
 """What leaves the labelled term of those methods as it is in supervised training."""
+IN_A_FEW_STEPS = {
+    "pseudo-label-interleaved": {"ramp_start": 0.0, "ramp_end": 1.0},
+    "fixmatch": {"threshold": 0.15},
+    "uda": {"threshold": 0.15},
+}
+"""So that the unlabelled term has begun after so few steps. Another test has the thresholds as they are."""
 SSL = [name for name in LOSS_METHODS if name != "supervised"]
 
 
 def a_setting(name: str, kind: str, steps: int = 20):
     scenario = make_scenario(KINDS_OF_INPUT[kind], steps=steps, points=2)
-    changes = {"ramp_start": 0.0, "ramp_end": 1.0} if name == "pseudo-label-interleaved" else {}
-    return make_method(name, scenario, **changes), scenario
+    return make_method(name, scenario, **IN_A_FEW_STEPS.get(name, {})), scenario
 
 
 def trainings(name: str, kind: str, seeds: list[int], steps: int = 20, poison=None, together: bool = True):
@@ -81,6 +86,14 @@ def test_the_unlabelled_term_is_alive(name, kind):
         alive = True
         break
     assert alive
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+def test_the_highest_threshold_is_reached_within_a_small_budget(kind):
+    scenario = make_scenario(KINDS_OF_INPUT[kind], steps=350, points=2)
+    (outcome,) = run(make_method("fixmatch", scenario), scenario, [rng_of(0)], CPU)
+    assert outcome.diagnostics["kept"] > 0.2
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_INPUT)
@@ -229,3 +242,25 @@ def test_each_method_has_a_scenario():
     for name in method.names():
         possible = [k for k in ("mnist5k-50", "mnist5k-1000-sgd") if not obstacle(make_method(name), make_scenario(k))]
         assert possible, name
+
+
+STATEFUL = [name for name in LOSS_METHODS if "init" in vars(method.get(name).thing)]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_state_stacked_equals_alone(name, kind):
+    """What a method remembers, and what is evaluated with it."""
+    seeds = [0, 1]
+    together, alone = (trainings(name, kind, seeds, steps=8, together=t) for t in (True, False))
+    for training in (*together, *alone):
+        losses(training)
+        assert all(not value.requires_grad for value in training.state.values())
+    for part in together[0].state:
+        one, other = (
+            torch.cat([t.state[part] if t.stacked else t.state[part][None] for t in ts]) for ts in (together, alone)
+        )
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    x = together[0].x[:9]
+    one, other = (torch.cat([t.predict(x.expand(len(t.keys), *x.shape)) for t in ts]) for ts in (together, alone))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
