@@ -335,8 +335,11 @@ def _probe(cell: Cell, device: str) -> float:
     scenario = cell.scenario
     short = dataclasses.replace(scenario, steps=min(PROBE_STEPS, scenario.steps), points=1)
     timing = engine.run(cell.method, short, [cell.rng], torch.device(device))[0].timing
-    scale = scenario.steps / short.steps if scenario.estimator() is None else 1.0
-    return timing["setup_s"] + scale * timing["train_s"] + scenario.points * timing["eval_s"]
+    if scenario.estimator() is not None or not isinstance(
+        cell.method, LossMethod
+    ):  # there are no steps: that was all of it
+        return timing["setup_s"] + timing["train_s"] + timing["eval_s"]
+    return timing["setup_s"] + scenario.steps / short.steps * timing["train_s"] + scenario.points * timing["eval_s"]
 
 
 def resolve_device(given: str, precision: str = "float32") -> str:

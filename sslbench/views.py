@@ -116,3 +116,15 @@ def drop(p: float) -> View:
 def noise(sd: float) -> View:
     """Normal noise of standard deviation `sd` on each value."""
     return (lambda x, rng: x.add(rng.noise(*x.shape), alpha=sd)) if sd else identity
+
+
+def strong(strength: float, cutout_size: int) -> View:
+    """The strong view of images (n, channels, height, width) of values in [0, 1], in the manner of RandAugment.
+
+    Args:
+        strength: at 1 it turns an image by up to 20°, slides its rows by up to 0.2 pixels a pixel of height, scales it by up to
+            15 %, moves it by up to 3 pixels, and changes brightness and contrast by up to 40 %.
+        cutout_size: pixels along a side of the square that it blanks.
+    """
+    m = strength
+    return chain(affine(20 * m, 0.2 * m, 0.15 * m, 3 * m), exposure(0.4 * m), cutout(cutout_size))

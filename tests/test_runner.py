@@ -8,6 +8,7 @@ import multiprocessing
 import pytest
 
 from sslbench import runner
+from sslbench.engine import Outcome
 from sslbench.errors import BadInput
 from sslbench.executors import InlineExecutor, LocalExecutor, Started
 from sslbench.records import Store, current
@@ -195,6 +196,14 @@ def test_an_estimate_comes_from_finished_cells_or_from_a_few_steps(mini, tmp_pat
     spent = {r.method["name"]: r.timing for r in Store(tmp_path).load()}
     for (method, _), seconds in more.items():
         assert seconds == pytest.approx(sum(spent[method][k] for k in ("setup_s", "train_s", "eval_s")))
+
+
+def test_the_estimate_of_a_fit_does_not_grow_with_the_steps(mini, tmp_path, monkeypatch):
+    timing = {"setup_s": 1.0, "train_s": 10.0, "eval_s": 0.5}
+    monkeypatch.setattr(runner.engine, "run", lambda *given: [Outcome("ok", timing=timing)])
+    suite = mini(seeds=1, methods=["supervised", "label-propagation"])  # 6 steps, of which 4 are tried; 2 points
+    found = runner.seconds_per_cell(runner.make_plan(suite, Store(tmp_path)), "cpu")
+    assert found == {("supervised", "two-moons-6"): 17.0, ("label-propagation", "two-moons-6"): 11.5}
 
 
 def test_no_workers_are_refused():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Lt
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from sslbench.methods.base import Count, FitMethod, Fraction, Positive, Predictor, Range, Search, Task, method
+from sslbench.methods.base import Count, FitMethod, Positive, Predictor, Range, Search, Task, method
 from sslbench.methods.estimators import UNLABELLED, flat, predictor
 from sslbench.rng import Rng
 
@@ -26,7 +27,7 @@ class SelfTraining(FitMethod):
 
     search: ClassVar[Search] = {"threshold": Range(0.5, 0.99), "c": Range(0.1, 1000.0, log=True)}
 
-    threshold: Fraction = 0.75
+    threshold: Annotated[float, Ge(0), Lt(1)] = 0.75
     """Examples whose highest class probability is above this are labelled."""
     rounds: Count = 10
     """Rounds; they end early when no example passes."""

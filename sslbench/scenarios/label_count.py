@@ -16,7 +16,7 @@ from sslbench.data import Dataset, Split, load
 from sslbench.networks import ConvNet
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario, scenario
-from sslbench.views import View, affine, chain, cutout, exposure, shift
+from sslbench.views import View, shift, strong
 
 
 def unit_rows(images: Tensor) -> Tensor:
@@ -72,10 +72,8 @@ class LabelCount(Scenario):
         return ConvNet(problem.classes, self.dropout, self.relu_logits)
 
     def views(self) -> Mapping[str, View]:
-        m = self.strength
         # The rows of a turned image are not of length 1 any more. They stay so: a network recognises such digits as well.
-        strong = chain(affine(20 * m, 0.2 * m, 0.15 * m, 3 * m), exposure(0.4 * m), cutout(self.cutout))
-        return {"weak": shift(self.shift), "strong": strong}
+        return {"weak": shift(self.shift), "strong": strong(self.strength, self.cutout)}
 
     def inputs(self, dataset: Dataset, split: Split) -> Tensor:
         del split

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from sslbench.networks.convnet import SMALLEST
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario, scenario
 from sslbench.scenarios.two_moons import boundary
-from sslbench.views import View, noise, shift
+from sslbench.views import View, chain, drop, noise, shift, strong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +110,10 @@ class OwnFeatures(OwnData):
     """Units of the hidden layers."""
     view_noise: NonNegative = 0.1
     """The weak view adds normal noise of this standard deviation to each feature, in units of its own standard deviation."""
+    strong_noise: NonNegative = 0.2
+    """The strong view adds normal noise of this standard deviation …"""
+    strong_drop: Annotated[float, Ge(0), Lt(1)] = 0.2
+    """… and then zeroes each feature with this probability, and scales up the others."""
 
     def loaded(self) -> Dataset:
         dataset = load_own(self.path, self.label_column, self.test, None, self.ignore)
@@ -121,7 +125,7 @@ class OwnFeatures(OwnData):
         return MLP(problem.x.shape[1], self.hidden, problem.classes)
 
     def views(self) -> Mapping[str, View]:
-        return {"weak": noise(self.view_noise)}
+        return {"weak": noise(self.view_noise), "strong": chain(noise(self.strong_noise), drop(self.strong_drop))}
 
     def inputs(self, dataset: Dataset, split: Split) -> Tensor:
         return _standardised(dataset, split.test) if len(split.test) else _standardised_pool(dataset)
@@ -148,6 +152,11 @@ class OwnImages(OwnData):
     """Dropout of the network."""
     shift: Annotated[int, Ge(0), Lt(SMALLEST)] = 2
     """The weak view moves an image by up to so many pixels in each direction; 0 leaves it as it is."""
+    strength: Annotated[float, Ge(0), Le(3)] = 1.0
+    """Magnitude of the strong view. At 1 it turns an image by up to 20°, slides its rows by up to 0.2 pixels a pixel of height,
+    scales it by up to 15 %, moves it by up to 3 pixels, and changes brightness and contrast by up to 40 %."""
+    cutout: Annotated[int, Ge(0)] = 6
+    """The strong view blanks a square of so many pixels."""
 
     def loaded(self) -> Dataset:
         if Path(self.path).suffix.lower() in SEPARATORS:
@@ -167,7 +176,7 @@ class OwnImages(OwnData):
         return ConvNet(problem.classes, self.dropout, image=(channels, height, width))
 
     def views(self) -> Mapping[str, View]:
-        return {"weak": shift(self.shift)}
+        return {"weak": shift(self.shift), "strong": strong(self.strength, self.cutout)}
 
     def inputs(self, dataset: Dataset, split: Split) -> Tensor:
         del split

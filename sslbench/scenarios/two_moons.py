@@ -34,6 +34,7 @@ class TwoMoons(Scenario):
     family: ClassVar[str] = "two-moons"
     hyperparameters: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "pi-model": {"weight": 300.0},
+        "mean-teacher": {"weight": 300.0},
         "vat": {"weight": 3.0, "radius": 0.3, "entropy": 0.1},
     }
 

@@ -78,3 +78,25 @@ def test_each_method_has_a_scenario():
     for name in method.names():
         possible = [k for k in ("mnist5k-50", "mnist5k-1000-sgd") if not obstacle(make_method(name), make_scenario(k))]
         assert possible, name
+
+
+STATEFUL = [name for name in LOSS_METHODS if "init" in vars(method.get(name).thing)]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_state_stacked_equals_alone(name, kind):
+    """What a method remembers, and what is evaluated with it."""
+    seeds = [0, 1]
+    together, alone = (trainings(name, kind, seeds, steps=8, together=t) for t in (True, False))
+    for training in (*together, *alone):
+        losses(training)
+        assert all(not value.requires_grad for value in training.state.values())
+    for part in together[0].state:
+        one, other = (
+            torch.cat([t.state[part] if t.stacked else t.state[part][None] for t in ts]) for ts in (together, alone)
+        )
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    x = together[0].x[:9]
+    one, other = (torch.cat([t.predict(x.expand(len(t.keys), *x.shape)) for t in ts]) for ts in (together, alone))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
