@@ -54,9 +54,6 @@ app = typer.Typer(
     epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input, "
     "3 stopped by --stop-after.",
 )
-app.command(epilog="Examples: `sslbench check vat`, `sslbench check --plugin mine.py`, `sslbench check --all`")(check)
-app.add_typer(new_app, name="new")
-
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -448,6 +445,10 @@ def splits(
             _write(out_dir / f"{name}-seed{seed}.json", json.dumps(content))
             files += 1
     out.print(f"{files} splits written to {out_dir}/", soft_wrap=True)
+
+
+app.command(epilog="Examples: `sslbench check vat`, `sslbench check --plugin mine.py`, `sslbench check --all`")(check)
+app.add_typer(new_app, name="new")
 
 
 def _percent(accuracy: float | None) -> str:

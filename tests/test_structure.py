@@ -92,7 +92,18 @@ def test_only_tracking_imports_mlflow():
             assert path.name == "tracking.py" or not any(n.split(".")[0] == "mlflow" for n in names), path
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["run", "--help"], ["tune", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["list"],
+        ["run", "--help"],
+        ["tune", "--help"],
+        ["check", "--help"],
+        ["new", "--help"],
+        ["--version"],
+    ],
+)
 def test_help_and_lists_load_nothing_heavy(words):
     code = (
         "import sys\nfrom sslbench.cli import main\nsys.argv = ['sslbench', *sys.argv[1:]]\n"

@@ -119,16 +119,17 @@ def _tell(name: str, found: Sequence[Finding]) -> None:
         table.add_column("promise", style="dim", no_wrap=True, overflow="ellipsis")
     for check_ in dict.fromkeys(f.case.check for f in found):
         marks = {f.on: MARKS[f.verdict.status] for f in found if f.case.check == check_}
+        if not marks.keys() & set(columns):
+            continue
         table.add_row(check_.name, *(marks.get(on, "") for on in columns), *([escaped(check_.promise)] if wide else []))
     out.print(table)
     out.print()
-    for f in found:
-        if f.verdict.status == "failed":
-            where = "" if f.on == "class" else f" on {f.on}"
-            out.print(f"{MARKS['failed']} [bold]{f.case.check.name}{where}[/]", **PLAIN)
-            for word in ("expected", "seen", "where"):
-                if text := getattr(f.verdict, word):
-                    out.print(f"    {word:<10}{escaped(text)}", **PLAIN)
+    for (name_, broken), kinds in _failures(found).items():
+        where = "" if kinds == ["class"] else f" on {', '.join(kinds)}"
+        out.print(f"{MARKS['failed']} [bold]{name_}{where}[/]", **PLAIN)
+        for word in ("expected", "seen", "where"):
+            if text := getattr(broken, word):
+                out.print(f"    {word:<10}{escaped(text)}", **PLAIN)
     for what, reason in skips:
         out.print(f"{MARKS['skipped']} {what}: skipped: {escaped(reason)}", **PLAIN)
     counts = Counter(f.verdict.status for f in found)
@@ -143,19 +144,30 @@ def _tell(name: str, found: Sequence[Finding]) -> None:
 
 def _skips(found: Sequence[Finding]) -> list[tuple[str, str]]:
     """(what, why) of what was skipped: a whole kind of input at once, or one check where it was."""
-    lines = []
+    kinds_of: defaultdict[str, list[str]] = defaultdict(list)
     for on in dict.fromkeys(f.on for f in found):
         here = [f.verdict for f in found if f.on == on]
         if all(v.status == "skipped" for v in here):
-            lines.append((on, here[0].reason))
-    whole = {on for on, _ in lines}
+            kinds_of[here[0].reason].append(on)
+    lines = [(", ".join(kinds), reason) for reason, kinds in kinds_of.items()]
+    whole = {on for kinds in kinds_of.values() for on in kinds}
     rest: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for f in found:
         if f.verdict.status == "skipped" and f.on not in whole:
             rest[f.case.check.name, f.verdict.reason].append(f.on)
+    together: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for (name, reason), kinds in rest.items():
-        lines.append((name if kinds == ["class"] else f"{name} on {', '.join(kinds)}", reason))
-    return lines
+        together["" if kinds == ["class"] else f" on {', '.join(kinds)}", reason].append(name)
+    return lines + [(f"{', '.join(names_)}{where}", reason) for (where, reason), names_ in together.items()]
+
+
+def _failures(found: Sequence[Finding]) -> Mapping[tuple[str, Verdict], list[str]]:
+    """What is broken, and the kinds of input on which it is so."""
+    kinds: defaultdict[tuple[str, Verdict], list[str]] = defaultdict(list)
+    for f in found:
+        if f.verdict.status == "failed":
+            kinds[f.case.check.name, f.verdict].append(f.on)
+    return kinds
 
 
 def _document(name: str, found: Sequence[Finding]) -> dict[str, Any]:

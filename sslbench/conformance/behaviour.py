@@ -126,7 +126,7 @@ def own_draws(subject: Subject, kind: str) -> Verdict:
         except Exception as error:
             if "random operation" not in str(error):  # torch's own refusal, under vmap
                 return skipped(NO_END)
-            return failed(expected, "a draw from torch's global generator", raised_at(error, subject.cls))
+            return failed(expected, "a draw from the global generator of torch", raised_at(error, subject.cls))
     for library, state in _generators().items():
         if state != before[library]:
             where = place(subject.cls, draws.line) if draws.line else _loss(subject)

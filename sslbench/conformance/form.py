@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 import textwrap
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,11 +37,16 @@ def form(subject: Subject) -> Verdict:
         return failed("hyperparameters in `search`", f"{odd[0]}, which is no field", place(cls))
     if odd := [key for key in cls.exempt if key != "weight zero"]:
         return failed("only 'weight zero' in `exempt`", f"{odd[0]!r}, from which nobody is exempt", place(cls))
+    try:
+        typing.get_type_hints(cls, include_extras=True)
+    except NameError as error:
+        named = next((n for n, (_, _, type_) in _annotated(cls).items() if str(error.name) in type_), "")
+        return failed("types that the module knows", f"{error}: import it", _field(cls, named))
     instance: Any = cls()
     try:
         again = changed(instance, subject.settings)
     except BadInput as error:
-        return failed("values that a suite file could have, too", str(error), place(cls))
+        return failed("default values that a suite file could give, too", str(error), place(cls))
     if not subject.settings and again != instance:
         return failed("the same method after a way through a suite file", f"{again}", place(cls))
     return PASSED
@@ -81,14 +87,14 @@ def _fields(cls: Any) -> Iterator[tuple[type, str, str]]:
     """(class that defines it, name, docstring under it) of each field of a dataclass."""
     wanted = {field.name for field in dataclasses.fields(cls)}
     for owner in cls.__mro__:
-        for name, (_, doc) in _annotated(owner).items():
+        for name, (_, doc, _) in _annotated(owner).items():
             if name in wanted:
                 wanted.remove(name)
                 yield owner, name, doc
 
 
-def _annotated(cls: type) -> dict[str, tuple[int, str]]:
-    """name -> (line in the file, docstring under it) of each annotated assignment in a class's own source."""
+def _annotated(cls: type) -> dict[str, tuple[int, str, str]]:
+    """name -> (line in the file, docstring under it, type) of each annotated assignment in a class's own source."""
     try:
         lines, start = inspect.getsourcelines(cls)
     except (OSError, TypeError):
@@ -101,10 +107,11 @@ def _annotated(cls: type) -> dict[str, tuple[int, str]]:
                 text = (
                     below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
                 )
-                found[this.target.id] = start + this.lineno - 1, text.strip() if isinstance(text, str) else ""
+                doc = text.strip() if isinstance(text, str) else ""
+                found[this.target.id] = start + this.lineno - 1, doc, ast.unparse(this.annotation)
     return found
 
 
 def _field(cls: type, name: str) -> str:
-    line = _annotated(cls).get(name, (None, ""))[0]
+    line = _annotated(cls).get(name, (None, "", ""))[0]
     return place(cls, line)

@@ -61,7 +61,7 @@ def test_a_good_plugin_is_told_so(plugin, capsys):
     assert "theirs: kept:" in out
     assert "✓" in out
     assert "✗" not in out
-    assert "– points: skipped: it needs a scenario with a scikit-learn estimator" in out
+    assert "– points, features, images: skipped: it needs a scenario with a scikit-learn estimator" in out
     assert "– alive on estimator: skipped: it uses no unlabelled examples" in out
 
 

@@ -279,6 +279,14 @@ class WrongDefault(Good):
 
 
 @dataclass(frozen=True)
+class UnknownType(Good):
+    """Unpublished: a type that is not imported."""
+
+    share: Fraktion = 0.5  # noqa: F821
+    """Share."""
+
+
+@dataclass(frozen=True)
 class SearchesNothing(Good):
     """Unpublished: a search over no field."""
 

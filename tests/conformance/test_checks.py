@@ -99,6 +99,7 @@ def test_a_mistake_is_found_for_its_reason_and_at_its_place(cls, kind, checks, w
         (broken.NoDefault, "form", "none"),
         (broken.WrongDefault, "form", "greater than or equal to 0"),
         (broken.SearchesNothing, "form", "wieght"),
+        (broken.UnknownType, "form", "'Fraktion' is not defined: import it"),
         (broken.ExemptsItself, "form", "blind"),
         (broken.NoMethod, "form", "NoMethod"),
     ],
@@ -112,7 +113,13 @@ def test_what_is_wrong_before_any_training_is_found_there(cls, check, words, che
 def line_of(cls: type) -> int:
     """Of the field that is wrong, where it is one; else of the class."""
     lines, start = inspect.getsourcelines(cls)
-    field = {broken.FieldUndocumented: "power", broken.Undocumented: None, broken.NoDefault: "weight"}.get(cls)
+    fields = {
+        broken.FieldUndocumented: "power",
+        broken.Undocumented: None,
+        broken.NoDefault: "weight",
+        broken.UnknownType: "share",
+    }
+    field = fields.get(cls)
     return next((start + i for i, text in enumerate(lines) if field and text.strip().startswith(f"{field}:")), start)
 
 
