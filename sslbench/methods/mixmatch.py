@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,6 +45,7 @@ class MixMatch(LossMethod):
     """
 
     views: ClassVar[tuple[str, ...]] = ("weak",)
+    exempt: ClassVar[Mapping[str, str]] = {"weight zero": "its labelled examples are mixed, too"}
     search: ClassVar[Search] = {"weight": Around(10), "alpha": (0.2, 0.5, 0.75, 1.0), "temperature": (0.3, 0.5, 0.8)}
 
     weight: NonNegative = 10.0

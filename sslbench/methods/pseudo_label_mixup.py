@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,6 +49,7 @@ class PseudoLabelMixup(LossMethod):
     the regularisers and α are the paper's. One mean over all rows, as there, would be w = unlabelled / labelled rows.
     """
 
+    exempt: ClassVar[Mapping[str, str]] = {"weight zero": "its labelled examples are mixed, too"}
     search: ClassVar[Search] = {"weight": Around(10), "alpha": (0.5, 1.0, 4.0), "warm_up": Range(0.05, 0.5)}
 
     weight: NonNegative = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -43,6 +44,7 @@ class UDA(LossMethod):
     """
 
     views: ClassVar[tuple[str, ...]] = ("strong",)
+    exempt: ClassVar[Mapping[str, str]] = {"weight zero": "training signal annealing leaves out labelled examples"}
     search: ClassVar[Search] = {
         "weight": Around(10),
         "threshold": (0.5, 0.7, 0.8, 0.9),

@@ -100,3 +100,20 @@ def test_a_state_stacked_equals_alone(name, kind):
     x = together[0].x[:9]
     one, other = (torch.cat([t.predict(x.expand(len(t.keys), *x.shape)) for t in ts]) for ts in (together, alone))
     torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
+LABELS_UNTOUCHED = {"mixmatch": {"alpha": 0.0}, "uda": {"annealing": "none"}, "pseudo-label-mixup": {"alpha": 0.0}}
+"""What leaves the labelled term of those methods as it is in supervised training."""
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+@pytest.mark.parametrize("name", LABELS_UNTOUCHED)
+def test_what_is_exempt_from_weight_zero_is_supervised_but_for_what_it_does_to_the_labels(name, kind):
+    scenario = make_scenario(KINDS_OF_INPUT[kind], steps=5)
+    problem = scenario.problem(rng_of(0))
+    mine = make_method(name, scenario, weight=0.0, **LABELS_UNTOUCHED[name])
+    pair = [Training(m, scenario, [problem], [rng_of(0)], CPU) for m in (mine, make_method("supervised"))]
+    losses = [[float(training.advance(step, rows)[0]) for step, rows in training.steps()] for training in pair]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # soft and masked labels are summed up otherwise
+    for n, parameter in pair[0].parameters.items():
+        torch.testing.assert_close(parameter, pair[1].parameters[n], rtol=1e-4, atol=1e-4)
