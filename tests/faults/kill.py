@@ -49,7 +49,8 @@ base = "two-moons-6"
 noise = 0.3
 """
 VICTIMS = ("driver", "worker", "all")
-PHASES = ("start-up", "training", "storing", "report")
+PHASES = {"start-up": 2, "training": 3, "storing": 2, "report": 1}
+"""How often each is chosen: what comes late costs a whole run."""
 PATIENCE_S = 600.0
 """After which a run or an orphan is taken for stuck."""
 
@@ -212,7 +213,8 @@ class Killer:
 
     def _strike(self, run: Run) -> bool:
         """Wait for a random moment of a random phase and kill a random victim. Says whether the moment came."""
-        phase = self.rng.choice(PHASES)
+        open_ = {p: w for p, w in PHASES.items() if p == "report" or run.lines() < len(self.reference)}
+        phase = self.rng.choices(list(open_), list(open_.values()))[0]
         if not self._wait_for(phase, run):
             return False
         began = time.monotonic()
