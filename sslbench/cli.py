@@ -447,6 +447,7 @@ def _finish(
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
+    from sslbench.runner import traceback_path
     from sslbench.tracking import shown
 
     history = store.load()
@@ -463,7 +464,9 @@ def _finish(
     here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
-        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", **_PLAIN)
+        trace = traceback_path(store, record)
+        where = f"   ({_escaped(str(trace))})" if trace.exists() else ""
+        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}{where}", **_PLAIN)
     if interrupted:
         err.print("Stopped. What was finished is kept: the same command goes on from here.")
         raise typer.Exit(TIME_UP if _time_is_up else INTERRUPTED)

@@ -178,13 +178,20 @@ def run(
 def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
     for result in results:
         try:
+            path = traceback_path(store, result.record)
             if result.traceback:  # first: who finds the record finds this, too
-                path = store.folder / "tracebacks" / f"{result.record.key}.txt"
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(result.traceback)
+            else:  # that of an earlier run is no longer true
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise BadInput(f"{store.folder} cannot be written: {error.strerror}. What is stored is kept.") from error
         yield _stored(result, store)
+
+
+def traceback_path(store: Store, record: Record) -> Path:
+    """Where the traceback of a failed cell is, if it left one."""
+    return store.folder / "tracebacks" / f"{record.key}.txt"
 
 
 def _stored(result: CellResult, store: Store) -> Record:

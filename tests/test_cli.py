@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -293,7 +294,10 @@ def test_a_failure_is_named_again_and_left_alone_until_it_is_asked_for(suite, ca
     assert code == 1
     assert "Nothing to run: 2 are finished and 2 failed in" in err
     assert "--retry-failed runs it again" in err
-    assert "failed: fails2/two-moons-6/seed1: RuntimeError: as ever" in err
+    named = next(line for line in err.splitlines() if line.startswith("failed: fails2/two-moons-6/seed1"))
+    reason, _, trace = named.partition("   (")
+    assert reason.endswith(": RuntimeError: as ever")
+    assert "RuntimeError: as ever" in Path(trace.rstrip(")")).read_text()
     code, out, _ = sslbench(*run, "--dry-run", capsys=capsys)
     assert (code, out.count(" failed")) == (0, 2)
     code, _, err = sslbench(*run, "--retry-failed", capsys=capsys)

@@ -96,10 +96,11 @@ class Tally:
 class Run:
     """One start of `sslbench run`, watched from outside."""
 
-    def __init__(self, suite: Path, folder: Path, mlflow: bool) -> None:
+    def __init__(self, suite: Path, folder: Path, mlflow: bool, plugin: Path | None = None) -> None:
         words = ["run", suite, "--out", folder, "--workers", "2", "--device", "cpu"] + (
             [] if mlflow else ["--no-mlflow"]
         )
+        words += ["--plugin", plugin] if plugin else []
         self.log = folder.with_suffix(".log")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

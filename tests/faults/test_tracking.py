@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import socket
 import sqlite3
 import threading
@@ -15,10 +16,11 @@ from sslbench import tracking
 from sslbench.errors import BadInput
 from sslbench.records import Store
 from sslbench.tracking import Background, Sweep, Tracker, TrackingError, sweep_of, track
+from tests.test_cli import sslbench, suite
 from tests.test_tracking import a_record, client_of, default_database, empty_database, everything_in, runs_of, uri
 
 pytest.importorskip("mlflow")
-__all__ = ["empty_database", "uri"]  # fixtures
+__all__ = ["empty_database", "suite", "uri"]  # fixtures
 RECORDS = [a_record(seed=seed) for seed in range(3)]
 
 
@@ -130,6 +132,24 @@ def test_a_server_that_does_not_answer_as_it_should_is_one_clear_error(monkeypat
     with a_server_that(answers) as address, pytest.raises(TrackingError, match="could not be opened") as caught:
         Tracker(address, Sweep("s1", "quick"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_beside_a_server_that_never_answers_ends_with_its_records_and_one_warning(
+    suite, capsys, tmp_path, monkeypatch, empty_database
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    run = ["run", suite, "--workers", "0", "--methods", "supervised"]
+    with a_server_that(lambda connection: None) as address:
+        code, out, err = sslbench(*run, "--tracking-uri", address, capsys=capsys)
+    assert (code, err.count("Warning:")) == (0, 1)
+    assert "±" in out
+    folder = tmp_path / "results" / "local" / "tiny"
+    assert len(Store(folder).load()) == 2
+    shutil.copy(empty_database, tmp_path / "later.db")
+    later = ["track", folder, "--tracking-uri", f"sqlite:///{tmp_path}/later.db"]
+    assert sslbench(*later, capsys=capsys)[1].startswith("2 cells")
+    assert sslbench(*later, capsys=capsys)[1].startswith("0 cells")
 
 
 CALLS = ("create_run", "log_batch", "log_inputs", "set_terminated")
