@@ -498,7 +498,7 @@ def _finish(
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
-    from sslbench.runner import CHECKPOINTS
+    from sslbench.runner import CHECKPOINTS, traceback_path
     from sslbench.tracking import shown
 
     history = store.load()
@@ -515,7 +515,9 @@ def _finish(
     here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
-        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}", **_PLAIN)
+        trace = traceback_path(store, record)
+        where = f"   ({_escaped(str(trace))})" if trace.exists() else ""
+        err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}{where}", **_PLAIN)
     if interrupted:
         saved = len(list((store.folder / CHECKPOINTS).glob("*.npz")))
         running = f", and {saved} unfinished cells at the step they had reached" if saved else ""

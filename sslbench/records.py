@@ -329,8 +329,11 @@ class Store:
                     content = io.BytesIO()
                     np.savez_compressed(content, allow_pickle=False, **arrays)
                     _replace(self._file("arrays", record.key, "npz"), content.getbuffer())
+                trace = self._file("tracebacks", record.key, "txt")
                 if traceback:
-                    _replace(self._file("tracebacks", record.key, "txt"), traceback.encode(errors="replace"))
+                    _replace(trace, traceback.encode(errors="replace"))
+                else:
+                    trace.unlink(missing_ok=True)  # that of an earlier run is no longer true
                 lines.append(record.to_line())
             self._add(b"".join(lines))
 

@@ -193,6 +193,11 @@ def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
         yield _stored(result, store)
 
 
+def traceback_path(store: Store, record: Record) -> Path:
+    """Where the traceback of a failed cell is, if it left one."""
+    return store.folder / "tracebacks" / f"{record.key}.txt"
+
+
 def _stored(result: CellResult, store: Store) -> Record:
     """The record as it was stored. Of a plugin's result that is no numbers, a failure."""
     try:

@@ -7,6 +7,8 @@ is written here can be written again, and writing it again changes nothing.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import importlib.util
 import json
@@ -17,6 +19,7 @@ import queue
 import re
 import statistics
 import threading
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -61,6 +64,10 @@ CALM = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+PATIENCE_S = 90.0
+"""How long the end of a run waits for one record to be written; MLflow's own client gives up a dead server earlier, see CALM."""
+WAIT_S = 600.0
+"""How long it waits in all."""
 CHATTER = ("mlflow", "alembic", "urllib3.connectionpool")
 
 NOTE = """\
@@ -347,6 +354,8 @@ class Tracker:
         with _calm(loggers=()):  # its import sets its own loggers' levels, which are not ours to put back
             self._mlflow = _import_mlflow()
         with self._speaking("opened"):
+            if path := _sqlite_path(self.uri):
+                _create_database(path, self._mlflow)
             self._client = self._mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
             self.experiment_id = self._open_experiment(f"sslbench/{sweep.suite}")
             self.run_id, self._started = self._open_parent(_ms(started_at) or _now())
@@ -384,7 +393,13 @@ class Tracker:
         with self._speaking("closed"):
             if report_folder and report_folder.is_dir():
                 self._client.log_artifacts(self.run_id, str(report_folder), REPORT_FOLDER)
-            runs = [run for run in self._search(self._in_sweep) if run.info.status != "RUNNING"]
+            runs = []
+            known = {child.run_id for child in self._children.values()}
+            for run in self._search(self._in_sweep):
+                if run.info.status != "RUNNING":
+                    runs.append(run)
+                elif run.info.run_id not in known:  # made by a request whose answer was lost, and which was sent again
+                    self._client.delete_run(run.info.run_id)
             counts = Counter(run.data.tags.get("status", "failed") for run in runs)
             end = max([self._started, *(run.info.end_time for run in runs)])
             self._summarise(runs, counts, end)
@@ -416,7 +431,11 @@ class Tracker:
         begun = datetime.fromtimestamp(started / 1000, UTC)
         tags = {SWEEP_TAG: self.sweep.id, "mlflow.source.name": "sslbench", "mlflow.source.type": "LOCAL"}
         name = f"{self.sweep.suite} {begun:%Y-%m-%d %H:%M}"
-        return self._client.create_run(self.experiment_id, started, tags, name).info.run_id, started
+        made = self._client.create_run(self.experiment_id, started, tags, name).info.run_id
+        for run in self._search(f"tags.`{SWEEP_TAG}` = '{self.sweep.id}'"):
+            if run.info.run_id != made:  # of a request whose answer was lost, and which was sent again
+                self._client.delete_run(run.info.run_id)
+        return made, started
 
     @property
     def _in_sweep(self) -> str:
@@ -431,16 +450,16 @@ class Tracker:
                 return
 
     def _read_children(self) -> dict[str, _Child]:
-        """All at once, so that no cell costs a search."""
-        return {
-            run.data.tags.get(CELL_TAG, run.info.run_name): _Child(
-                run.info.run_id,
-                run.data.tags.get(RECORD_TAG, ""),
-                run.info.status != "RUNNING",
-                run.data.params,
-            )
-            for run in self._search(self._in_sweep)
-        }
+        """All at once, so that no cell costs a search. Of two runs of a cell, one is a half that nobody went on with."""
+        found: dict[str, _Child] = {}
+        for run in self._search(self._in_sweep):
+            name, digest = run.data.tags.get(CELL_TAG, run.info.run_name), run.data.tags.get(RECORD_TAG, "")
+            child = _Child(run.info.run_id, digest, run.info.status != "RUNNING", run.data.params)
+            other = found.setdefault(name, child)
+            if other is not child:
+                found[name], spare = (child, other) if child.whole else (other, child)
+                self._client.delete_run(spare.run_id)
+        return found
 
     def _add_params(self, name: str, child: _Child, params: Mapping[str, str]) -> None:
         """What did not vary when the run was written may vary in the sweep as it has grown since."""
@@ -502,38 +521,63 @@ class Background:
     It is opened there at once. At the first trouble it warns once and gives up: the records are safe in the store.
     """
 
-    def __init__(self, uri: str, open_tracker: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        open_tracker: Callable[[], Tracker],
+        warn: Callable[[str], None],
+        patience_s: float = PATIENCE_S,
+        wait_s: float = WAIT_S,
+    ) -> None:
         """
         Args:
             uri: where it writes, for those who ask.
             open_tracker: makes the tracker; called on the thread.
-            warn: told the trouble, in one line; called on the thread.
+            warn: told the trouble, in one line; called on the thread, or by `close`.
+            patience_s: how long `close` waits for the next record to be written.
+            wait_s: how long it waits in all.
         """
         self.uri = uri
         self.alive = True
         """Whether all that was given so far could be written."""
+        self._warn, self._patience_s, self._wait_s, self._done = warn, patience_s, wait_s, 0
+        self._once = threading.Lock()
         self._queue: queue.SimpleQueue[Callable[[Tracker], object] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, args=(open_tracker, warn), name="mlflow", daemon=True)
+        self._thread = threading.Thread(target=self._serve, args=(open_tracker,), name="mlflow", daemon=True)
         self._thread.start()
 
     def log(self, record: Record) -> None:
         """Have a record written as `Tracker.log` does, and return at once."""
-        self._queue.put(lambda tracker: tracker.log(record))
+        if self.alive:
+            self._queue.put(lambda tracker: tracker.log(record))
 
     def close(self, report_folder: Path | None = None, *, interrupted: bool = False) -> None:
-        """End the parent run as `Tracker.close` does, and wait until all is written."""
+        """End the parent run as `Tracker.close` does, and wait until all is written, as long as it goes on."""
         self._queue.put(lambda tracker: tracker.close(report_folder, interrupted=interrupted))
         self._queue.put(None)
-        self._thread.join()
+        begun = time.monotonic()
+        while self._thread.is_alive() and self.alive:
+            before = self._done
+            self._thread.join(min(self._patience_s, max(0.0, begun + self._wait_s - time.monotonic())))
+            spent = time.monotonic() - begun
+            if self._thread.is_alive() and (self._done == before or spent >= self._wait_s):
+                self._give_up(f"MLflow at {shown(self.uri)} does not keep up: given up after {spent:.0f} s at the end.")
 
-    def _serve(self, open_tracker: Callable[[], Tracker], warn: Callable[[str], None]) -> None:
+    def _give_up(self, line: str) -> None:
+        """Only the first trouble is told: what follows from it, on either thread, is no news."""
+        with self._once:
+            told, self.alive = self.alive, False
+        if told:
+            self._warn(line)
+
+    def _serve(self, open_tracker: Callable[[], Tracker]) -> None:
         try:
             tracker = open_tracker()
-            while (job := self._queue.get()) is not None:
+            while (job := self._queue.get()) is not None and self.alive:
                 job(tracker)
+                self._done += 1
         except (TrackingError, BadInput) as error:
-            self.alive = False
-            warn(str(error))
+            self._give_up(str(error))
 
 
 def track(folder: Path, uri: str | None = None) -> int:
@@ -639,6 +683,20 @@ def _check_database(path: Path) -> None:
         ) from error
     if head not in (b"", b"SQLite format 3\0"):
         raise BadInput(f"{path} is no SQLite database: give another with --tracking-uri, or pass --no-mlflow.")
+
+
+def _create_database(path: Path, mlflow: ModuleType) -> None:
+    """Make an empty database whole before it is there: a kill among MLflow's migrations leaves one that it refuses ever after."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # of several that find it empty, one makes it
+        if path.stat().st_size:
+            return
+        for remains in path.parent.glob(f"{glob.escape(path.name)}.*.part*"):  # of a process that was killed at this
+            remains.unlink()
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+        uri = _sqlite_uri(partial)
+        mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        partial.replace(path)
 
 
 def _artifacts(uri: str) -> str | None:

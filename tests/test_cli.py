@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -285,3 +286,34 @@ def test_published_numbers_are_read_before_anything_runs(suite, capsys, tmp_path
     assert code == 2
     assert "[[result]]" in err
     assert not (tmp_path / "results").exists()
+
+
+def test_a_failure_is_named_again_and_left_alone_until_it_is_asked_for(suite, capsys, tmp_path):
+    plugin = write_plugin(tmp_path / "fails2.py", name="fails2", body="raise RuntimeError('as ever')")
+    run = ["run", suite, "--plugin", plugin, "--no-mlflow", "--workers", "0", "--methods", "supervised,fails2"]
+    assert sslbench(*run, capsys=capsys)[0] == 1
+    code, _, err = sslbench(*run, capsys=capsys)
+    assert code == 1
+    assert "Nothing to run: 2 are finished and 2 failed in" in err
+    assert "--retry-failed runs it again" in err
+    named = next(line for line in err.splitlines() if line.startswith("failed: fails2/two-moons-6/seed1"))
+    reason, _, trace = named.partition("   (")
+    assert reason.endswith(": RuntimeError: as ever")
+    assert "RuntimeError: as ever" in Path(trace.rstrip(")")).read_text()
+    code, out, _ = sslbench(*run, "--dry-run", capsys=capsys)
+    assert (code, out.count(" failed")) == (0, 2)
+    code, _, err = sslbench(*run, "--retry-failed", capsys=capsys)
+    assert code == 1
+    assert "2 finished, 2 to run," in err
+    assert "runs again, in 2 parts" in err
+
+
+def test_limits_and_retries_are_checked_and_this_process_says_that_it_cannot_keep_a_limit(suite, capsys):
+    run = ["run", suite, "--no-mlflow"]
+    assert "timeout = 0.0 is not valid" in refused(capsys, *run, "--timeout", "0")
+    assert "timeout = -1.0 is not valid" in refused(capsys, *run, "--timeout", "-1")
+    assert "timeout = nan is not valid" in refused(capsys, *run, "--timeout", "nan")
+    refused(capsys, *run, "--retries", "-1")
+    code, _, err = sslbench(*run, "--workers", "0", "--methods", "supervised", "--timeout", "5", capsys=capsys)
+    assert code == 0
+    assert "Warning: --workers 0 runs cells in this process, where no time limit ends them." in " ".join(err.split())

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sslbench import live, runner
-from sslbench.executors import Advanced, Ended, InlineExecutor, Noted, Resumed, Started, failure
+from sslbench.executors import Advanced, Ended, InlineExecutor, Noted, Resumed, Retried, Started, failure
 from sslbench.records import Store
 
 
@@ -60,6 +60,23 @@ def test_a_failure_is_counted(sweep):
     seen.hear(Started(first))
     seen.hear(Ended(first, failure(first, "failed", "no reason")))
     assert "2/4 cells, 2 failed" in seen.headline()
+
+
+def test_what_runs_again_waits_again_and_is_told(sweep):
+    seen, (first, _), now = sweep
+    seen.hear(Started(first))
+    now[0] = 10.0
+    again = Retried(first, "its process was lost", first.split(1))
+    seen.hear(again)
+    assert not seen.running
+    seen.hear(Started(again.parts[0]))
+    now[0] = 12.0
+    seen.hear(ended(again.parts[0]))
+    assert seen.seconds_left() == pytest.approx(6.0)  # its other half and two more cells, 2 s each
+    console = Console(width=40, file=io.StringIO())
+    live._plain(seen, again, console)
+    name = "supervised/two-moons-6/seed0 … seed1"
+    assert console.file.getvalue() == f"{name}: its process was lost: runs again, in 2 parts\n"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (187.4, "3:07"), (3723, "1:02:03")])

@@ -353,3 +353,20 @@ def test_a_suite_that_moves_leads_to_the_same_data(tmp_path):
     moved = relocated(content, tmp_path / "results" / "local" / "tuned.toml")
     assert moved["folder"] == "../.."
     assert "folder" not in relocated(read_content(SUITES[0]), tmp_path / "q.toml")
+
+
+# Time limits
+
+
+def test_a_time_limit_is_no_part_of_a_cell_and_the_command_line_goes_before():
+    limited = make_suite(BASE | {"timeout": 30})
+    assert limited.timeout == 30.0
+    assert make_suite(BASE | {"timeout": 30}, Overrides(timeout=0.5)).timeout == 0.5
+    assert make_suite(BASE).timeout is None
+    assert keys(limited) == keys(make_suite(BASE))
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "30 min", float("inf"), True])
+def test_a_time_limit_is_a_positive_number_of_minutes(timeout):
+    with pytest.raises(BadInput, match="timeout = "):
+        make_suite(BASE | {"timeout": timeout})

@@ -68,7 +68,13 @@ def trial(accuracy, nll=1.0, seeds=3, **values):
 def test_every_method_has_the_same_trials_and_the_first_is_in_force(suite, monkeypatch):
     trained = []
     run = InlineExecutor.run
-    monkeypatch.setattr(InlineExecutor, "run", lambda self, jobs: trained.extend(jobs) or run(self, jobs))
+
+    def kept(self, jobs):
+        taken = list(jobs)
+        trained.extend(taken)
+        return run(self, taken)
+
+    monkeypatch.setattr(InlineExecutor, "run", kept)
     found = tuned(suite)
     assert {f.study.method_name for f in found.values()} == {"supervised", "vat", "pseudo-label"}
     assert {len(f.trials) for f in found.values()} == {3}

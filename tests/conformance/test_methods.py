@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sslbench.conformance import cases
-from sslbench.engine import obstacle, run
+from sslbench.engine import obstacle, run, stack_width
 from sslbench.engine.training import Training
 from sslbench.methods.base import method
 from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, make_method, make_scenario, rng_of
@@ -87,10 +87,15 @@ STATEFUL = [name for name in LOSS_METHODS if "init" in vars(method.get(name).thi
 @pytest.mark.parametrize("name", STATEFUL)
 def test_a_state_stacked_equals_alone(name, kind):
     """What a method remembers, and what is evaluated with it."""
-    seeds = [0, 1]
-    together, alone = (trainings(name, kind, seeds, steps=8, together=t) for t in (True, False))
-    for training in (*together, *alone):
-        losses(training)
+    scenario = make_scenario(KINDS_OF_INPUT[kind], steps=8)
+    method_, rngs = make_method(name, scenario), [rng_of(0), rng_of(1)]
+    problems = [scenario.problem(rng) for rng in rngs]
+    alone = [Training(method_, scenario, [p], [r], CPU) for p, r in zip(problems, rngs, strict=True)]
+    wide = stack_width(method_, scenario, problems[0], CPU) > 1
+    together = [Training(method_, scenario, problems, rngs, CPU)] if wide else alone
+    for training in {*together, *alone}:
+        for step, rows in training.steps():
+            training.advance(step, rows)
         assert all(not value.requires_grad for value in training.state.values())
     for part in together[0].state:
         one, other = (

@@ -33,7 +33,7 @@ from sslbench.records import Record, Store
 
 SUITE = """
 name = "kill"
-seeds = 3
+seeds = 6
 methods = ["supervised", "pseudo-label", "pi-model", "vat"]
 scenarios = ["two-moons-6", "noisy", "noisier"]
 [scenario."*"]
@@ -49,7 +49,10 @@ base = "two-moons-6"
 noise = 0.3
 """
 VICTIMS = ("driver", "worker", "all")
-PHASES = ("start-up", "training", "storing", "report")
+PHASES = {"start-up": 2, "training": 3, "storing": 2, "report": 1}
+"""How often each is chosen: what comes late costs a whole run."""
+REPORTS = 2
+"""Kills in the report, at most, of a round: it has nothing but that left."""
 PATIENCE_S = 600.0
 """After which a run or an orphan is taken for stuck."""
 
@@ -95,10 +98,11 @@ class Tally:
 class Run:
     """One start of `sslbench run`, watched from outside."""
 
-    def __init__(self, suite: Path, folder: Path, mlflow: bool) -> None:
+    def __init__(self, suite: Path, folder: Path, mlflow: bool, plugin: Path | None = None) -> None:
         words = ["run", suite, "--out", folder, "--workers", "2", "--device", "cpu"] + (
             [] if mlflow else ["--no-mlflow"]
         )
+        words += ["--plugin", plugin] if plugin else []
         self.log = folder.with_suffix(".log")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -188,9 +192,10 @@ class Killer:
         folder = self.home / f"round{self.tally.rounds}" / "kill"
         folder.parent.mkdir()
         seen: dict[tuple[str, str], Record] = {}
+        reports = self._reports() + REPORTS
         for start in itertools.count():
             run = Run(self.suite, folder, self.mlflow)
-            while kills and not run.ended:
+            while kills and not run.ended and self._reports() < reports:
                 kills -= self._strike(run)
             if not run.ended and not _soon(lambda run=run: run.ended):
                 self.tally.odd.append(f"{folder}: stuck: {run.log.read_text()}")
@@ -210,9 +215,13 @@ class Killer:
         if self.tally.clean:
             shutil.rmtree(folder.parent)
 
+    def _reports(self) -> int:
+        return sum(count for (phase, _), count in self.tally.kills.items() if phase == "report")
+
     def _strike(self, run: Run) -> bool:
         """Wait for a random moment of a random phase and kill a random victim. Says whether the moment came."""
-        phase = self.rng.choice(PHASES)
+        open_ = {p: w for p, w in PHASES.items() if p == "report" or run.lines() < len(self.reference)}
+        phase = self.rng.choices(list(open_), list(open_.values()))[0]
         if not self._wait_for(phase, run):
             return False
         began = time.monotonic()
@@ -283,7 +292,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--a-round", type=int, default=12, help="kills before the suite may finish")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
-    parser.add_argument("--steps", type=int, default=100, help="training steps of a cell")
+    parser.add_argument("--steps", type=int, default=300, help="training steps of a cell")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no round after that")
     parser.add_argument("--mlflow", action="store_true", help="log to MLflow, and judge its database, too")
     given = parser.parse_args()
@@ -300,7 +309,7 @@ def kill(
     kills: int,
     a_round: int = 12,
     seed: int = 0,
-    steps: int = 100,
+    steps: int = 300,
     mlflow: bool = False,
     minutes: float = 60.0,
 ) -> Tally:

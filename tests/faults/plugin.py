@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ def strike(what: str, seeds: int) -> None:
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
+            if sign := os.environ.get("SSLBENCH_FAULTS_SIGN"):
+                Path(sign).touch()
             while True:
                 time.sleep(60)
         case "too much":
