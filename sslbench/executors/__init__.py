@@ -3,5 +3,18 @@
 from sslbench.executors.inline import InlineExecutor
 from sslbench.executors.jobs import Advanced, CellResult, Ended, Event, Job, Started, failure
 from sslbench.executors.local import LocalExecutor
+from sslbench.executors.ray import Cluster, RayExecutor
 
-__all__ = ["Advanced", "CellResult", "Ended", "Event", "InlineExecutor", "Job", "LocalExecutor", "Started", "failure"]
+__all__ = [
+    "Advanced",
+    "CellResult",
+    "Cluster",
+    "Ended",
+    "Event",
+    "InlineExecutor",
+    "Job",
+    "LocalExecutor",
+    "RayExecutor",
+    "Started",
+    "failure",
+]

@@ -91,7 +91,7 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         ours, theirs = _context.Pipe()
         process = _context.Process(target=_serve, args=(theirs, self._plugins), daemon=True)
-        with _ctrl_c_ignored():
+        with ctrl_c_ignored():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -106,7 +106,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 @contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
+def ctrl_c_ignored() -> Iterator[None]:
     """A process started here ignores Ctrl-C from its first moment: importing torch takes seconds."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -129,7 +129,7 @@ def _give(worker: _Worker, waiting: deque[Job]) -> Iterator[Event]:
 def _serve(pipe: Connection, plugins: Sequence[Path]) -> None:
     """A worker's life: jobs in, progress and results out. Ctrl-C is the driver's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _keep_freed_memory()
+    keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
     while True:
@@ -140,7 +140,7 @@ def _serve(pipe: Connection, plugins: Sequence[Path]) -> None:
         pipe.send(work(job, lambda done, total, loss: pipe.send(("advanced", done, total, loss))))
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Have glibc reuse the memory of a step's tensors in the next step instead of returning it and faulting it in anew.
 
     Zeroing the gradient of a pooling layer took 1.2 ms with fresh pages and 0.1 ms with kept ones.
