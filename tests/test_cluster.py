@@ -1,10 +1,12 @@
-"""What a node of a cluster refuses to compute: anything that would not be the result that the driver planned."""
+"""Other machines, without any: what is refused before a job is sent, and what a node refuses to compute."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import pickle
+import socket
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ import pytest
 
 from sslbench import runner
 from sslbench.errors import BadInput
+from sslbench.executors import Cluster, RayExecutor, ray
 from sslbench.executors.node import Driver, admit, serve
 from sslbench.records import Store
 from sslbench.registry import load_plugin
@@ -88,6 +91,7 @@ class Shipped(LossMethod):
 NODE = """
 import pickle, sys
 from sslbench.errors import BadInput
+from sslbench.executors import Cluster, RayExecutor, ray
 from sslbench.executors.node import serve
 driver, job = pickle.load(sys.stdin.buffer)
 try:
@@ -121,3 +125,61 @@ def test_a_plugin_comes_by_content_and_leaves_no_file(mini, tmp_path):
     assert "['ok', 'ok']" in with_it
     assert "cannot be had there" in without
     assert list(there.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "cpus", "gpus", "slots"),
+    [
+        ([{"CPU": 1.0}] * 3, 1, 0, 3),
+        ([{"CPU": 8.0}, {"CPU": 3.0}], 2, 0, 5),
+        ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 64.0}], 1, 0.5, 4),
+        ([{"CPU": 2.0, "GPU": 4.0}], 1, 0.5, 2),
+        ([{"CPU": 16.0, "GPU": 1.0}], 1, 0.1, 10),
+        ([{"memory": 1e9}], 1, 0, 0),
+    ],
+)
+def test_a_node_has_room_for_as_many_jobs_as_it_has_cpus_and_shares_of_gpus(nodes, cpus, gpus, slots):
+    assert ray._slots(nodes, cpus, gpus) == slots
+
+
+def test_the_device_is_the_nodes_not_the_drivers():
+    with_gpu, without = [{"CPU": 4.0}, {"CPU": 4.0, "GPU": 1.0}], [{"CPU": 4.0}]
+    assert [ray._device(d, with_gpu) for d in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    assert ray._device("auto", without) == "cpu"
+    with pytest.raises(BadInput, match="no node of the Ray cluster has a GPU"):
+        ray._device("cuda", without)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"executor": "slurm"}, "Unknown executor 'slurm'. Known: local, ray"),
+        ({"cluster": Cluster("head:6379")}, "are for --executor ray: add it"),
+        ({"executor": "ray", "workers": 0}, "--workers 0: give at least 1 job at a time"),
+        ({"executor": "ray", "cluster": Cluster("somewhere")}, "give HOST:PORT, ray://HOST:PORT or auto"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(monkeypatch, given, message):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    with pytest.raises(BadInput, match=message):
+        runner.make_place(**given)
+
+
+@pytest.mark.parametrize("given", [{"cpus": 0}, {"gpus": 0}, {"gpus": 1.5}, {"address": "local"}])
+def test_what_no_job_can_reserve_is_refused(given):
+    with pytest.raises(BadInput, match=r"--ray-\w+"):
+        Cluster(**given)
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r'ray is not installed. pip install "sslbench\[ray\]"'):
+        RayExecutor(Cluster())
+
+
+def test_where_no_cluster_listens_it_is_said_at_once(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(BadInput, match=f"No Ray cluster answers at 127.0.0.1:{port} .*ray start --head"):
+        RayExecutor(Cluster(f"127.0.0.1:{port}"))
