@@ -35,6 +35,8 @@ for line in sys.stdin:
         cluster.remove_node(nodes.pop(), allow_graceful=False)
     if line == "kill the head\\n":
         cluster.head_node.kill_gcs_server()
+    if line == "kill the driver's node\\n":
+        cluster.head_node.kill_raylet()
     print("done", flush=True)
 cluster.shutdown()
 """
@@ -238,7 +240,8 @@ def test_other_data_on_a_node_are_refused_before_any_training(mini, tmp_path, mo
     assert Store(tmp_path / "out").load() == []
 
 
-def test_a_lost_cluster_is_one_message_and_what_was_finished_is_kept(mini, tmp_path, plugin):
+@pytest.mark.parametrize("what", ["kill the head", "kill the driver's node"])
+def test_a_lost_cluster_is_one_message_and_what_was_finished_is_kept(mini, tmp_path, plugin, what):
     nodes = Nodes(1, {})
     try:
         suite = mini(methods=["supervised", "on-a-node"], method={"on-a-node": {"what": "hang"}}, seeds=1)
@@ -246,7 +249,7 @@ def test_a_lost_cluster_is_one_message_and_what_was_finished_is_kept(mini, tmp_p
 
         def kill_after_the_first(event):
             if isinstance(event, Ended):
-                nodes.do("kill the head")
+                nodes.do(what)
 
         with pytest.raises(BadInput, match="connection to the Ray cluster at .* was lost. What was finished is stored"):
             sweep(suite, tmp_path, executor, kill_after_the_first)

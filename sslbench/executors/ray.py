@@ -325,7 +325,7 @@ def _serve(pipe: Connection, address: str) -> None:
         _carry_out(ray, order, pipe)
         ray.shutdown()
     except (EOFError, OSError):
-        return  # the driver has ended, or closed its iterator
+        return  # the driver has ended, or closed its iterator; or the cluster is lost, which the driver reads from our end
 
 
 def _alive(ray: ModuleType) -> list[dict[str, Any]]:
@@ -436,11 +436,17 @@ def _board(ray: ModuleType) -> Any:
 
 
 def _ending(ray: ModuleType, ref: Any, number: int, retries: int) -> tuple[Any, ...]:
-    """What the driver is told of a job that is over."""
+    """What the driver is told of a job that is over.
+
+    Raises:
+        ConnectionError: the cluster cannot be reached any more.
+    """
     try:
         return "done", number, ray.get(ref)
     except ray.exceptions.RayTaskError as error:
         return "failed", number, _reason(error), str(error)
+    except ray.exceptions.LocalRayletDiedError as error:  # of this machine: Ray would now fail one job after the other
+        raise ConnectionError("Ray's own process on this machine has ended") from error
     except ray.exceptions.RayError as error:
         line = (str(error).strip().splitlines() or [""])[0]
         tries = f" ({retries + 1} tries)" if retries else ""
