@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import os
 import pickle
-import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -117,11 +117,23 @@ def _settle_in(driver: Driver) -> None:
 
 @functools.cache
 def _load(plugin: Plugin) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="sslbench-plugin-"))  # kept: its source is hashed, and shown in tracebacks
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = folder / plugin.file
-    path.write_bytes(plugin.content)
+    # A file, as its source is hashed and shown in tracebacks; by its content, as Ray kills its processes before they tidy up.
+    path = _own_folder() / hashlib.sha256(plugin.content).hexdigest()[:16] / plugin.file
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(plugin.content)
+    partial.replace(path)
     load_plugin(path, plugin.module)
+
+
+def _own_folder() -> Path:
+    """A folder of this user for temporary files, which no other user can write."""
+    folder = Path(tempfile.gettempdir()) / f"sslbench-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise BadInput(f"{folder} there belongs to somebody else, or others can write it: remove it.")
+    return folder
 
 
 def _check_results(job: Job) -> None:
@@ -148,8 +160,7 @@ def _check_results(job: Job) -> None:
 def _one_at_a_time() -> Iterator[None]:
     import fcntl
 
-    path = Path(tempfile.gettempdir()) / f"sslbench-{os.getuid()}.lock"
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    handle = os.open(_own_folder() / "data.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
