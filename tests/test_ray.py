@@ -128,8 +128,10 @@ class OnANode(LossMethod):
             raise RuntimeError("no such thing")
         if self.what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.what in ("wait", "hang"):
-            time.sleep(0.4 if self.what == "wait" else 600)
+        while self.what == "wait" and not Path(self.folder, "go").exists():
+            time.sleep(0.05)
+        if self.what == "hang":
+            time.sleep(600)
         return Loss(cross_entropy(model, batch, rng))
 
 
@@ -198,6 +200,7 @@ def test_a_node_that_dies_costs_no_cell_and_changes_no_bit(mini, tmp_path, monke
             if len(begun) == 3:
                 wait_until(lambda: len(processes(steps)) == 3)
                 nodes.do("kill a node")
+                (steps / "go").touch()
 
     records = sweep(suite, tmp_path / "ray", executor, kill_one_in_the_middle)
     assert [r.status for r in records] == ["ok"] * 12
@@ -260,7 +263,7 @@ def test_a_lost_cluster_is_one_message_and_what_was_finished_is_kept(mini, tmp_p
 
 def processes(folder):
     """The processes that have taken a step."""
-    return {name.partition("-")[0] for name in os.listdir(folder)}
+    return {name.partition("-")[0] for name in os.listdir(folder)} - {"go"}
 
 
 def wait_until(condition):
