@@ -8,7 +8,7 @@ from typing import Any
 
 from sslbench import runner
 from sslbench.data.files import save_arrays
-from sslbench.executors import RETRIES, InlineExecutor, LocalExecutor
+from sslbench.executors import RETRIES, Cluster
 from sslbench.records import Record, Store, current
 from sslbench.registry import load_plugin
 from sslbench.suite import Overrides, Suite, make_suite, read_suite
@@ -28,6 +28,8 @@ def run(
     timeout: float | None = None,
     retries: int = RETRIES,
     retry_failed: bool = False,
+    executor: str = "local",
+    cluster: Cluster | None = None,
 ) -> list[Record]:
     """Run what a suite has not finished yet, and give the records of all its cells.
 
@@ -41,6 +43,8 @@ def run(
         timeout: minutes that a cell may take, in place of the suite's. Worker processes keep to it; this process cannot.
         retries: how often a cell whose process was lost is run again.
         retry_failed: run cells again that failed in an earlier run and would fail so again.
+        executor: "local", or "ray" for an existing Ray cluster; `workers` are then its jobs at a time, at most.
+        cluster: for "ray": which one (`sslbench.executors.Cluster("HOST:6379")`), and what a job reserves there.
 
     Raises:
         BadInput: something given cannot be used, or another process writes to the folder; nothing has run then. Or the disk
@@ -54,15 +58,13 @@ def run(
         suite = make_suite(suite, overrides)
     elif not isinstance(suite, Suite):
         suite = read_suite(Path(suite), overrides)
-    where = runner.resolve_device(device, suite.precision)
-    count = runner.default_workers(where) if workers is None else workers
+    place = runner.make_place(executor, device, suite.precision, workers, paths, cluster)
     store = Store(Path(out) if out is not None else runner.results_folder(suite.name))
-    executor = LocalExecutor(count, paths) if count else InlineExecutor()
     with store.lock():
         plan = runner.make_plan(suite, store, retry_failed)
         store.warn_of_damage()
         store.prepare()
-        for _ in runner.run(plan, store, executor, where, max(count, 1), retries=retries):
+        for _ in runner.run(plan, store, place.executor, place.device, place.workers, retries=retries):
             pass
         cells = {p.cell.id for p in plan.planned}
         return [r for r in current(store.load()) if r.id in cells]

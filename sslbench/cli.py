@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from sslbench.commands.new import new_app
 from sslbench.errors import BadInput, Damage
 
 if TYPE_CHECKING:
+    from sslbench.executors import Cluster
     from sslbench.records import Record, Store
     from sslbench.report import Report
     from sslbench.runner import Plan
@@ -145,7 +147,16 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="A count (10 is 0 to 9), or names: 3,7,1000-1009.")] = None,
     device: DeviceOption = "auto",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Results folder. Default: results/local/NAME.")] = None,
-    executor: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
+    executor: Annotated[str, typer.Option(help="Where cells run: local, or ray, an existing cluster.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="HOST:PORT of a Ray cluster's head. Default: auto.")
+    ] = None,
+    ray_cpus: Annotated[
+        float | None, typer.Option(metavar="CPUS", help="CPUs that a job reserves on a Ray node. Default: 1.")
+    ] = None,
+    ray_gpus: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Share of a GPU that it reserves, on CUDA. Default: 0.5.")
+    ] = None,
     workers: WorkersOption = None,
     plugin: PluginOption = None,
     set_: SetOption = None,
@@ -179,7 +190,7 @@ def run(
     touches runs; a long cell goes on from its last checkpoint. Then the tables, plots and the report are made.
     """
     from sslbench import runner
-    from sslbench.executors import RETRIES, InlineExecutor, LocalExecutor
+    from sslbench.executors import RETRIES
     from sslbench.records import Store
     from sslbench.report.published import read_published
     from sslbench.suite import Overrides, read_suite
@@ -190,11 +201,9 @@ def run(
         read_published(published)
     overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()), timeout)
     chosen = read_suite(suite, overrides)
-    where = runner.resolve_device(device, chosen.precision)
-    count = workers if workers is not None else runner.default_workers(where)
-    if executor != "local":
-        raise BadInput(f"Unknown executor '{executor}'. Known: local.")
-    engine = LocalExecutor(count, plugins) if count else InlineExecutor()
+    cluster = _cluster(ray_address, ray_cpus, ray_gpus)
+    place = runner.make_place(executor, device, chosen.precision, workers, plugins, cluster)
+    where, count = place.device, place.workers
     store = Store(out_dir or runner.results_folder(chosen.name))
     if not dry_run:
         context.with_resource(store.lock())
@@ -205,13 +214,11 @@ def run(
         raise BadInput(f"{suite}: {error}") from error
     if not dry_run:
         store.prepare()
-    _tell_plan(chosen, plan, store, where, max(count, 1))
-    if chosen.timeout is not None and not count:
-        err.print(
-            "[yellow]Warning:[/] --workers 0 runs cells in this process, where no time limit ends them.", **_PLAIN
-        )
+    _tell_plan(chosen, plan, store, where, count)
+    if chosen.timeout is not None and not place.keeps_time:
+        err.print(f"[yellow]Warning:[/] no time limit is kept {place.where}: cells run as long as they take.", **_PLAIN)
     if dry_run:
-        _tell_estimate(plan, where, max(count, 1))
+        _tell_estimate(plan, where, count)
         return
     if stop_after is not None:
         _stop_after(stop_after)
@@ -220,9 +227,9 @@ def run(
     if plan.pending:
         from sslbench.live import follow
 
-        records = follow(start, plan, store, engine, where, max(count, 1), console=err)
+        records = follow(start, plan, store, place.executor, where, count, console=err)
     else:  # nothing to watch, but earlier records may have to become the current ones again
-        records = start(plan, store, engine, where)
+        records = start(plan, store, place.executor, where)
     interrupted = _consume(records, tracker)
     _finish(store, plan, tracker, interrupted, published)
 
@@ -579,9 +586,10 @@ def _tell_estimate(plan: Plan, device: str, workers: int) -> None:
             table.add_row(p.cell.id, "skipped", _escaped(p.cell.obstacle))
         else:
             total += seconds[pair]
-            table.add_row(p.cell.id, "to run", f"{seconds[pair]:.0f} s")
+            table.add_row(p.cell.id, "to run", "" if math.isnan(seconds[pair]) else f"{seconds[pair]:.0f} s")
     out.print(table)
-    out.print(f"About {_duration(total / workers)} with {workers} at a time. Nothing was run.")
+    about = "No estimate, as no such device is here:" if math.isnan(total) else f"About {_duration(total / workers)}"
+    out.print(f"{about} with {workers} at a time. Nothing was run.")
 
 
 def _tell_report(made: Report) -> None:
@@ -619,6 +627,15 @@ def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Backgro
     for record in plan.finished + plan.failed:
         background.log(record)
     return background
+
+
+def _cluster(address: str | None, cpus: float | None, gpus: float | None) -> Cluster | None:
+    """The Ray cluster that was asked for, if any of it was."""
+    from sslbench.executors import Cluster
+
+    if address is None and cpus is None and gpus is None:
+        return None
+    return Cluster(address or "auto", 1.0 if cpus is None else cpus, gpus)
 
 
 def _use_data(folder: Path | None) -> None:

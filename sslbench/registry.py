@@ -173,14 +173,24 @@ SCENARIOS: Registry[Any] = Registry("scenario", "sslbench.scenarios", "sslbench.
 DATASETS: Registry[Any] = Registry("dataset", "sslbench.data")
 
 
-def load_plugin(path: Path) -> ModuleType:
+def plugin_name(path: Path) -> str:
+    """What the module of a plugin file is called: by its place, so that two files of one name do not meet."""
+    path = path.resolve()
+    return f"sslbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def load_plugin(path: Path, name: str | None = None) -> ModuleType:
     """Run a plugin file, so that its decorators register what it holds. Loading a file twice does nothing more.
+
+    Args:
+        path: the file.
+        name: what its module is called, where it is a copy of a file on another machine; by default `plugin_name` of it.
 
     Raises:
         BadInput: no such file, or it cannot be run (its error, with file and line).
     """
     path = path.resolve()
-    name = f"sslbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = name or plugin_name(path)
     if name in sys.modules:
         return sys.modules[name]
     if not path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,20 @@ import torch
 
 from sslbench import engine
 from sslbench.errors import BadInput
-from sslbench.executors import RETRIES, CellResult, Checkpointing, Ended, Event, Executor, Job, persist
+from sslbench.executors import (
+    RETRIES,
+    CellResult,
+    Checkpointing,
+    Cluster,
+    Ended,
+    Event,
+    Executor,
+    InlineExecutor,
+    Job,
+    LocalExecutor,
+    RayExecutor,
+    persist,
+)
 from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
@@ -315,7 +329,7 @@ PROBE_STEPS = 4
 
 def seconds_per_cell(plan: Plan, device: str) -> dict[tuple[str, str], float]:
     """Estimated seconds of each pending cell by (method, scenario): from finished cells with the same settings, else by
-    timing a few steps."""
+    timing a few steps; NaN where that device is on other machines."""
     estimates: dict[tuple[str, str], float] = {}
     for p in plan.pending:
         pair = p.cell.method_name, p.cell.scenario_name
@@ -327,7 +341,8 @@ def seconds_per_cell(plan: Plan, device: str) -> dict[tuple[str, str], float]:
             for r in plan.history
             if r.status == "ok" and r.scenario["params"] == like.scenario["params"] and _same_method(r, like)
         ]
-        estimates[pair] = sum(known) / len(known) if known else _probe(p.cell, device)
+        here = device == "cpu" or torch.cuda.is_available()
+        estimates[pair] = sum(known) / len(known) if known else _probe(p.cell, device) if here else math.nan
     return estimates
 
 
@@ -347,6 +362,62 @@ def _probe(cell: Cell, device: str) -> float:
     return timing["setup_s"] + scenario.steps / short.steps * timing["train_s"] + scenario.points * timing["eval_s"]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a run's cells train."""
+
+    executor: Executor
+    device: str
+    """"cpu" or "cuda"."""
+    workers: int
+    """Jobs at a time."""
+    keeps_time: bool
+    """Whether it ends a cell whose time limit is over."""
+
+    @property
+    def where(self) -> str:
+        """As a part of a sentence."""
+        return "on a Ray cluster" if isinstance(self.executor, RayExecutor) else "in this process (--workers 0)"
+
+
+def make_place(
+    executor: str = "local",
+    device: str = "auto",
+    precision: str = "float32",
+    workers: int | None = None,
+    plugins: Sequence[Path] = (),
+    cluster: Cluster | None = None,
+) -> Place:
+    """The place of that name: this machine ("local"), or a Ray cluster ("ray").
+
+    Args:
+        device: "auto", "cpu" or "cuda": of this machine, or of the cluster's nodes.
+        workers: processes of this machine, 0 for this process; on a cluster, jobs at a time at most.
+        plugins: plugin files that the training needs.
+        cluster: for "ray" alone.
+
+    Raises:
+        BadInput: there is no such place or device, or the cluster cannot be used.
+    """
+    if executor not in ("local", "ray"):
+        raise BadInput(f"Unknown executor '{executor}'. Known: local, ray.")
+    if executor == "local":
+        if cluster is not None:
+            raise BadInput(
+                "--ray-address, --ray-cpus and --ray-gpus are for --executor ray: add it, or leave them out."
+            )
+        where = resolve_device(device, precision)
+        count = workers if workers is not None else default_workers(where)
+        return Place(LocalExecutor(count, plugins) if count else InlineExecutor(), where, max(count, 1), count > 0)
+    nodes = RayExecutor(cluster or Cluster(), device, plugins, most=workers)
+    try:
+        _check_precision(precision, nodes.device)
+    except BadInput:
+        nodes.close()
+        raise
+    return Place(nodes, nodes.device, nodes.slots, keeps_time=False)
+
+
 def resolve_device(given: str, precision: str = "float32") -> str:
     """ "cpu" or "cuda", from "auto", "cpu" or "cuda".
 
@@ -359,11 +430,15 @@ def resolve_device(given: str, precision: str = "float32") -> str:
     if given == "cuda" and not available:
         raise BadInput("--device cuda: torch finds no CUDA device here. Use --device cpu, or a CUDA build of torch.")
     device = "cuda" if available and given != "cpu" else "cpu"
+    _check_precision(precision, device)
+    return device
+
+
+def _check_precision(precision: str, device: str) -> None:
     if precision == "tf32" and device == "cpu":
         raise BadInput(
             'precision = "tf32" is arithmetic of CUDA devices, and this run is on the cpu: leave it out, or set "float32".'
         )
-    return device
 
 
 def default_workers(device: str) -> int:

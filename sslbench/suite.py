@@ -194,14 +194,13 @@ class Suite:
 
     def cells(self) -> Iterator[Cell]:
         """Every method on every scenario at every seed, grid by grid and scenario by scenario, each cell once."""
-        common = source_digest(*_CORE)
         seen: set[str] = set()
         for grid in self.grids:
             for scenario_name, method_name in itertools.product(grid.scenarios, grid.methods):
                 scenario_base, instance = self.scenarios[scenario_name]
                 method_base, instances = self.methods[method_name]
                 chosen = instances[scenario_name]
-                source = Source(common, _own_source(type(chosen)), _own_source(type(instance)))
+                source = source_of(chosen, instance)
                 for seed, training_seed in itertools.product(grid.seeds, grid.training_seeds or (None,)):
                     cell = Cell(
                         method_name,
@@ -220,6 +219,11 @@ class Suite:
                     if cell.id not in seen:
                         seen.add(cell.id)
                         yield cell
+
+
+def source_of(method: Method, scenario: Scenario) -> Source:
+    """Digests of the code, as it is installed here, that computes the results of a method on a scenario."""
+    return Source(source_digest(*_CORE), _own_source(type(method)), _own_source(type(scenario)))
 
 
 def seed_rng(suite_seed: int, seed: int) -> Rng:

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "locks": set(),
     "records": {"locks"},
     "merging": {"records"},
-    "executors": {"engine", "records", "suite", "registry"},
+    "executors": {"data.base", "engine", "records", "suite", "registry"},
     "runner": {"engine", "executors", "records", "suite", "methods.base", "scenarios.base"},
     "tuning": {"__version__", "executors", "methods.base", "records", "runner", "stats", "suite", "toml"},
     "tracking": {"records"},
@@ -84,12 +84,13 @@ def test_every_room_is_in_the_table():
     assert rooms == set(MAY_IMPORT)
 
 
-def test_only_tracking_imports_mlflow():
+@pytest.mark.parametrize(("library", "only"), [("mlflow", "tracking.py"), ("ray", "executors/ray.py")])
+def test_one_file_alone_imports(library, only):
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_bytes())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert path.name == "tracking.py" or not any(n.split(".")[0] == "mlflow" for n in names), path
+            assert path == ROOT / only or not any(n.split(".")[0] == library for n in names), path
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_help_and_lists_load_nothing_heavy(words):
     code = (
         "import sys\nfrom sslbench.cli import main\nsys.argv = ['sslbench', *sys.argv[1:]]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        "heavy = {'torch', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'scipy', 'optuna'} & set(sys.modules)\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'sklearn', 'matplotlib', 'scipy', 'optuna', 'ray'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
@@ -116,6 +117,11 @@ def test_help_and_lists_load_nothing_heavy(words):
 
 def test_the_package_can_be_used_without_mlflow():
     code = "import sys; sys.modules['mlflow'] = None; import sslbench.runner, sslbench.report, sslbench.tracking, sslbench.cli"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_ray_is_loaded_by_who_talks_to_a_cluster_alone():
+    code = "import sys; sys.modules['ray'] = None; import sslbench.runner, sslbench.executors.node, sslbench.cli"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

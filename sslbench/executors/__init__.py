@@ -16,6 +16,7 @@ from sslbench.executors.jobs import (
     failure,
 )
 from sslbench.executors.local import LocalExecutor
+from sslbench.executors.ray import Cluster, RayExecutor
 from sslbench.executors.retries import RETRIES, persist
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Advanced",
     "CellResult",
     "Checkpointing",
+    "Cluster",
     "Ended",
     "Event",
     "Executor",
@@ -30,6 +32,7 @@ __all__ = [
     "Job",
     "LocalExecutor",
     "Noted",
+    "RayExecutor",
     "Resumed",
     "Retried",
     "Started",

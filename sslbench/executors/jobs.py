@@ -304,13 +304,22 @@ def blank_record(cell: Cell, key: str, status: Status, reason: str) -> Record:
 
 def common_provenance(device: str) -> dict[str, Any]:
     """What all records of a run on this machine have in common: versions, hardware, the state of the source."""
-    packages = ("sslbench", "torch", "torchvision", "numpy", "scikit-learn")
+    return {**machine_provenance(device), **_source_state()}
+
+
+def machine_provenance(device: str) -> dict[str, Any]:
+    """The versions and the hardware of this machine. A driver without CUDA may have jobs for machines that have it."""
     return {
-        "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "versions": versions(),
+        "device": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else device,
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        **_source_state(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that results depend on."""
+    packages = ("sslbench", "torch", "torchvision", "numpy", "scikit-learn")
+    return {"python": platform.python_version()} | {p: _version(p) for p in packages}
 
 
 def _version(package: str) -> str:

@@ -126,7 +126,7 @@ class LocalExecutor:
         ours, theirs = _context.Pipe()
         last_words, pen = _context.Pipe(duplex=False)
         process = _context.Process(target=_serve, args=(theirs, pen, self._plugins), daemon=True)
-        with _ctrl_c_ignored():
+        with ctrl_c_ignored():
             process.start()
         theirs.close()
         pen.close()
@@ -206,7 +206,7 @@ def _end(workers: Sequence[_Worker], at_once: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
+def ctrl_c_ignored() -> Iterator[None]:
     """A process started here ignores Ctrl-C from its first moment: importing torch takes seconds."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -224,7 +224,7 @@ def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path]) -> None:
     threading.Thread(target=_die_with_the_driver, daemon=True).start()
     faulthandler.enable(pen.fileno(), all_threads=False)
     faulthandler.register(STACK_SIGNAL, pen.fileno(), all_threads=False)
-    _keep_freed_memory()
+    keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
     importlib.import_module("torch._dynamo")  # which the first step would import, for seconds: no part of a cell's time
@@ -243,7 +243,7 @@ def _die_with_the_driver() -> None:
     os._exit(1)
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Have glibc reuse the memory of a step's tensors in the next step instead of returning it and faulting it in anew.
 
     Zeroing the gradient of a pooling layer took 1.2 ms with fresh pages and 0.1 ms with kept ones.
