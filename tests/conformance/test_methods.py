@@ -17,8 +17,8 @@ LABELS_UNTOUCHED = {"mixmatch": {"alpha": 0.0}, "uda": {"annealing": "none"}, "p
 """What leaves the labelled term of those methods as it is in supervised training."""
 IN_A_FEW_STEPS = {
     "pseudo-label-interleaved": {"ramp_start": 0.0, "ramp_end": 1.0},
-    "fixmatch": {"threshold": 0.15},
-    "uda": {"threshold": 0.15},
+    "fixmatch": {"threshold": 0.0},
+    "uda": {"threshold": 0.0},
 }
 """So that the unlabelled term has begun after so few steps. Another test has the thresholds as they are."""
 SSL = [name for name in LOSS_METHODS if name != "supervised"]
