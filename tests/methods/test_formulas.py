@@ -235,8 +235,9 @@ def test_uda_is_xie_2020(setting, annealing, index):
     loss = method.loss(model, batch, step(index), Rng.root(0))
     rng = Rng.root(0)
     p = network(batch.x, rng).softmax(1)[torch.arange(5), batch.y]
+    chances = p.tolist()
     ceiling = 1 / 3 + ANNEALED[annealing](index / 100) * (1 - 1 / 3)
-    left = [-value.log() for value in p if float(value) <= ceiling]
+    left = [-value.log() for value, chance in zip(p, chances, strict=True) if chance <= ceiling]
     labelled = sum(left) / len(left) if left else torch.tensor(0.0)
     logits, strong = network(batch.u).detach(), network(batch.views[0], rng)
     unlabelled = torch.tensor(0.0).double()
