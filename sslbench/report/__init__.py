@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sslbench.errors import BadInput
 from sslbench.records import RECORDS_FILE, Record, Store, load_records
@@ -42,13 +43,16 @@ class Report:
         return (self.html, self.markdown, self.csv, self.latex, *self.plots)
 
 
-def write_report(folder: Path, *, out: Path | None = None, published: Path | None = None) -> Report:
+def write_report(
+    folder: Path, *, out: Path | None = None, published: Path | None = None, reload: bool = False
+) -> Report:
     """Write the report of the records in `folder`; the same records give the same bytes.
 
     Args:
         folder: a results folder.
         out: where to write; `folder/report` by default, where the plots of an earlier report are removed first.
         published: a file of published numbers to set ours beside, such as `baselines/published.toml`.
+        reload: whether an open page loads itself again every few seconds.
 
     Raises:
         BadInput: the folder has no records, the published numbers cannot be read, or the report cannot be written.
@@ -64,12 +68,12 @@ def write_report(folder: Path, *, out: Path | None = None, published: Path | Non
     own, out = out is None, Path(out or folder / "report")
     try:
         _prepare(out / "plots", empty=own)
-        return _write(records, Store(folder), out, theirs)
+        return _write(records, Store(folder), out, theirs, reload)
     except OSError as error:
         raise BadInput(f"The report cannot be written to {out}: {error.strerror}. Give another with --out.") from error
 
 
-def _write(records: list[Record], store: Store, out: Path, theirs: list[Published]) -> Report:
+def _write(records: list[Record], store: Store, out: Path, theirs: list[Published], reload: bool) -> Report:
     comparison, cells = compare(records), frame(records)
     evidence = weigh(comparison, cells)
     pictures, files = _plots(records, comparison, evidence, store, out / "plots")
@@ -84,10 +88,10 @@ def _write(records: list[Record], store: Store, out: Path, theirs: list[Publishe
         comparison=comparison,
         verdict=verdict(comparison),
     )
-    _text(report.markdown, _markdown(comparison, evidence, known, grids.missing_grid(comparison, cells)))
+    _text(report.markdown, _markdown(comparison, cells, evidence, known))
     _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
     _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
-    _text(report.html, page(records, cells, comparison, evidence, known, pictures))
+    _text(report.html, page(records, cells, comparison, evidence, known, pictures, reload=reload))
     return report
 
 
@@ -115,7 +119,7 @@ def _plots(
     return pictures, files
 
 
-def _markdown(comparison: Comparison, evidence: Evidence, known: Grid | None, missing: Grid | None) -> str:
+def _markdown(comparison: Comparison, cells: pd.DataFrame, evidence: Evidence, known: Grid | None) -> str:
     """The tables and the sentences about them."""
     tables = [
         known,
@@ -125,8 +129,9 @@ def _markdown(comparison: Comparison, evidence: Evidence, known: Grid | None, mi
         grids.harm_grid(comparison, evidence),
         grids.ranking_grid(evidence),
         grids.lottery_grid(evidence),
+        grids.cost_grid(comparison, cells),
         grids.accuracies_grid(comparison),
-        missing,
+        grids.missing_grid(comparison, cells),
         grids.failures_grid(comparison),
     ]
     parts = [
@@ -148,4 +153,7 @@ def _prepare(folder: Path, *, empty: bool) -> None:
 
 
 def _text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    """Whole or not at all: a browser may be loading it."""
+    partial = path.with_suffix(f"{path.suffix}.part")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)

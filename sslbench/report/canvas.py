@@ -38,6 +38,8 @@ class Plot:
     alt: str
     """What it shows, for those who cannot see it."""
     figure: Figure
+    scenario: str = ""
+    """The scenario it is about, if it is about one alone."""
     wide: bool = False
     """Too wide to stand beside another."""
     moving: Callable[[], bytes] | None = None
@@ -62,8 +64,15 @@ def figure(width: float, height: float) -> Figure:
 
 
 def png(drawn: Figure) -> bytes:
-    """The figure as PNG, the same bytes for the same drawing."""
-    return _save(drawn, format="png", dpi=DPI)
+    """The figure as PNG, the same bytes for the same drawing.
+
+    In 256 colours chosen for it, which the eye does not miss, and which make it a third of its size.
+    """
+    with Image.open(io.BytesIO(_save(drawn, format="png", dpi=DPI))) as picture:
+        few = picture.convert("RGB").quantize(colors=256, dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    few.save(stream, format="PNG", optimize=True, dpi=(DPI, DPI))
+    return stream.getvalue()
 
 
 def svg(drawn: Figure) -> bytes:

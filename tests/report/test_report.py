@@ -13,7 +13,8 @@ import pytest
 
 from sslbench.errors import BadInput
 from sslbench.report import Report, write_report
-from tests.report.factory import lost, record, whole, write
+from sslbench.report.palette import KNOWN
+from tests.report.factory import METHODS, SCENARIOS, lost, record, whole, write
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert('x')</script>"
@@ -37,6 +38,9 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self.open, f"</{tag}> closes nothing"
         assert self.open.pop() == tag
+
+    def classed(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
@@ -89,6 +93,34 @@ def test_the_page_is_well_formed(html: str) -> None:
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert {str(a["href"])[1:] for a in page.all("a")} <= set(ids)
+
+
+def test_every_accuracy_can_be_asked_about(report: Report, html: str) -> None:
+    page, entries = Page(html), [e for e in report.comparison.entries.values() if e.n]
+    asked = {attrs["id"]: attrs for attrs in page.classed("asked")}
+    assert [b["popovertarget"] for b in page.classed("ask")] == list(asked)
+    assert len(asked) == len(entries)
+    assert all("popover" in attrs for attrs in asked.values())
+    assert "sslbench rerun DIR vat/two-moons-6/seed0" in html
+
+
+def test_every_scenario_has_its_part_with_its_plots(html: str) -> None:
+    parts = Page(html).classed("scenario")
+    assert [part["id"] for part in parts] == [f"scenario-{n + 1}" for n in range(len(SCENARIOS))]
+    assert [("open" in part) for part in parts] == [True] + [False] * (len(SCENARIOS) - 1)  # of so many only the first
+    order = [html.index(text) for text in ('id="scenario-6"', "the boundaries that were learned", 'id="scenario-7"')]
+    assert order == sorted(order)
+
+
+def test_a_method_has_the_colour_of_its_plots_in_the_tables(html: str) -> None:
+    colours = {str(attrs["style"]).removeprefix("background:") for attrs in Page(html).classed("chip")}
+    assert colours == {KNOWN[name].colour for name in METHODS}
+
+
+def test_the_page_loads_itself_again_only_if_asked(tmp_path: Path, html: str) -> None:
+    folder = write(tmp_path, [(record(), {})])
+    assert "location.reload" not in html
+    assert "location.reload" in write_report(folder, reload=True).html.read_text(encoding="utf-8")
 
 
 def test_headings_leave_out_no_level(html: str) -> None:
