@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -387,7 +388,7 @@ def _curve(
     mean, error = table.mean(axis=1), table.sem(axis=1)
     if len(lines) > 1 and band and not single:
         axes.fill_between(mean.index, mean - error, mean + error, color=look.colour, alpha=0.15, lw=0)
-    marks = {} if single else {"marker": look.marker, "ms": 4, "markevery": (place / 5, 0.2)}
+    marks: dict[str, Any] = {} if single else {"marker": look.marker, "ms": 4, "markevery": (place / 5, 0.2)}
     axes.plot(mean.index, mean, color=look.colour, linestyle=as_given(look.dashes), lw=width, **marks)
 
 
