@@ -52,7 +52,7 @@ def test_the_picture_has_a_line_for_each_running_job(sweep):
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[0].startswith("0/4 cells")
     assert lines[2].split() == ["supervised/two-moons-6/seed0", "…", "seed1", "starting"]
-    assert lines[3].split()[-4:] == ["step", "2/6", "loss", "0.500"]
+    assert lines[3].split()[-6:] == ["step", "2/6", "loss", "0.500", "0:00", "left"]
 
 
 def test_each_running_job_has_its_own_time_left(sweep):

@@ -22,7 +22,7 @@ SERVER = {
 }
 """As `make ui` sets them."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 120
+PATIENCE = 300
 """Seconds that a server or a page may take on a busy machine."""
 
 

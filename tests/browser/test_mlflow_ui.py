@@ -30,7 +30,7 @@ def values(page: Any, column: str) -> list[str]:
     page.locator(f".ag-row [col-id='{column}']").first.wait_for()
     rows = page.evaluate(
         "id => [...document.querySelectorAll(`.ag-row [col-id='${id}']`)].map(cell => "
-        "[Number(cell.closest('.ag-row').getAttribute('row-index')), cell.innerText.trim()])",
+        "[Number(cell.closest('.ag-row').getAttribute('row-index')), cell.innerText.trim().split('\\n').at(-1)])",
         column,
     )
     return [text for _, text in sorted(rows)]
