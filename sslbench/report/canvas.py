@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from sslbench.report.palette import Look
+from sslbench.report.palette import FURTHER, KNOWN, Look
 
 DPI = 150
 
@@ -66,13 +66,23 @@ def figure(width: float, height: float) -> Figure:
 def png(drawn: Figure) -> bytes:
     """The figure as PNG, the same bytes for the same drawing.
 
-    In 256 colours chosen for it, which the eye does not miss, and which make it a third of its size.
+    In 256 colours, which make it a third of its size.
     """
     with Image.open(io.BytesIO(_save(drawn, format="png", dpi=DPI))) as picture:
-        few = picture.convert("RGB").quantize(colors=256, dither=Image.Dither.NONE)
+        few = few_colours(picture)
     stream = io.BytesIO()
     few.save(stream, format="PNG", optimize=True, dpi=(DPI, DPI))
     return stream.getvalue()
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """The picture in 256 colours: those of the methods, which must stay what they are, and the rest chosen for it."""
+    pinned = [round(255 * part) for look in (*KNOWN.values(), *FURTHER) for part in mpl.colors.to_rgb(look.colour)]
+    rest = 256 - len(pinned) // 3
+    chosen = picture.convert("RGB").quantize(colors=rest, dither=Image.Dither.NONE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((pinned + chosen[: 3 * rest] + 768 * [0])[:768])
+    return picture.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def svg(drawn: Figure) -> bytes:

@@ -16,6 +16,7 @@ from sslbench import live, runner
 from sslbench.executors import Advanced, InlineExecutor
 from sslbench.records import RECORDS_FILE, Store
 from sslbench.report import write_report
+from sslbench.report.canvas import few_colours
 from sslbench.suite import make_suite
 from sslbench.tracking import track
 from tests.browser import driving
@@ -61,11 +62,11 @@ def _moons(folder: Path, out: Path) -> Path:
     def hear(event: Any) -> None:
         nonlocal taken
         sweep.hear(event)
-        if not taken and sweep.done >= 4 and isinstance(event, Advanced) and 2 * event.done >= event.total:
+        if not taken and sweep.done >= 4 and sweep.running:
             console = Console(width=92, height=24, record=True, file=io.StringIO(), force_terminal=True)
             console.print(live.picture(sweep, *console.size))
             console.save_svg(str(out / "terminal.svg"), title="sslbench run")
-            taken = True
+            taken = isinstance(event, Advanced) and 2 * event.done >= event.total
 
     for _ in runner.run(plan, store, InlineExecutor(), "cpu", listen=hear):
         pass
@@ -76,8 +77,8 @@ def _report(opened: Any, html: Path, out: Path) -> None:
     with driving.window(opened, WIDTH, 980) as page:
         page.goto(html.as_uri())
         _keep(page.screenshot(), out / "report.png")
-        table = page.locator("#comparison .ask").nth(14)
-        table.scroll_into_view_if_needed()
+        table = page.locator("#comparison .ask").nth(6)
+        page.locator("#comparison h2").evaluate("heading => heading.scrollIntoView()")
         table.click()
         answer = page.locator(".asked:popover-open").bounding_box()
         top = page.locator("#comparison h2").bounding_box()
@@ -111,9 +112,8 @@ def _mlflow(opened: Any, experiment: str, out: Path) -> None:
 
 
 def _keep(png: bytes, path: Path) -> None:
-    """In 256 colours: a third of the size, and no eye sees it."""
     with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(colors=256, dither=Image.Dither.NONE).save(path, optimize=True)
+        few_colours(picture).save(path, optimize=True)
 
 
 if __name__ == "__main__":

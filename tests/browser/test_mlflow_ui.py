@@ -59,7 +59,7 @@ def test_the_charts_lay_curves_over_each_other_beside_parallel_coordinates(desk:
     plot.get_by_text("curve/test_accuracy").first.wait_for()
     charts.locator(".scatterlayer .trace").first.wait_for()
     assert charts.locator(".plotly").first.locator(".scatterlayer .trace").count() > 5
-    axes = charts.locator("svg text").all_inner_texts()
+    axes = charts.locator("svg text").all_text_contents()
     assert {"method", "scenario", "vat.radius", "accuracy.final"} <= set(axes)
     assert "vat.weight" not in axes  # it never varies
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from PIL import Image
 
 from sslbench.records import Record
 from sslbench.report import canvas, plots
@@ -144,6 +146,17 @@ def test_known_looks_share_no_colour_and_no_marker() -> None:
     assert len({look.colour for look in KNOWN.values()}) == len(KNOWN)
     assert len({look.marker for look in KNOWN.values()}) == len(KNOWN)
     assert not {look.colour for look in KNOWN.values()} & {look.colour for look in FURTHER}
+
+
+def test_methods_keep_their_colours_in_the_files() -> None:
+    with canvas.style():
+        figure = canvas.figure(3, 3)
+        figure.subplots().imshow(np.random.default_rng(0).random((30, 30, 3)))  # wants all the colours there are
+        canvas.legend(figure, KNOWN)
+        with Image.open(io.BytesIO(canvas.png(figure))) as picture:
+            kept = {colour for _, colour in picture.convert("RGB").getcolors()}
+    for look in KNOWN.values():
+        assert tuple(round(255 * part) for part in mpl.colors.to_rgb(look.colour)) in kept
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_as_they_were(gallery: dict[str, canvas.Plot]) -> None:
