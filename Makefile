@@ -8,7 +8,7 @@ PIECE ?= 10
 SIZES ?= 100,1000,10000
 PERF = $(if $(QUICK),results/local/perf-$(DEVICE),results/perf-$(DEVICE))
 
-.PHONY: help setup bench bench-article bench-cuda test test-fast check format perf growth report ui clean
+.PHONY: help setup bench bench-article bench-cuda test test-fast test-browser check format perf growth report ui screenshots clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -33,10 +33,17 @@ bench-cuda: setup  ## everything on full MNIST, ten seeds, on a GPU, in pieces o
 	@echo "sslbench track results/local/full writes the records to MLflow."
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser"
 
 test-fast: setup  ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
+
+$(VENV)/.browser: $(VENV)/.done
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	@touch $@
+
+test-browser: $(VENV)/.browser  ## the report and the MLflow UI in a headless Chromium, which must be on the path
+	@$(BIN)/python -m pytest -q tests/browser
 
 check: setup  ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .
@@ -66,6 +73,9 @@ ui: setup  ## the MLflow UI on all local runs (PORT=5000)
 	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false PYTHONWARNINGS=ignore \
 		$(BIN)/mlflow server --backend-store-uri "sqlite:///$(CURDIR)/results/local/mlflow.db" \
 		--artifacts-destination "$(CURDIR)/results/local/mlartifacts" --host 127.0.0.1 --port $(PORT) --workers 1
+
+screenshots: $(VENV)/.browser  ## the pictures of results/gallery, with a headless Chromium: minutes
+	@$(BIN)/python -m tests.browser.gallery results/quick-cpu results/gallery
 
 clean:  ## remove the environment and the caches; results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

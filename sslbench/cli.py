@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -286,15 +287,38 @@ def tune(
     out.print(f"suite   {path}   (sslbench run {path})", **_PLAIN)
 
 
-@app.command(epilog="Example: `sslbench report results/local/quick`")
-def report(folder: FolderArgument, published: PublishedOption = None) -> None:
+@app.command(epilog="Examples: `sslbench report results/local/quick`, `sslbench report results/local/quick --watch`")
+def report(
+    folder: FolderArgument,
+    published: PublishedOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Make it again whenever the records change, until Ctrl-C.")
+    ] = False,
+) -> None:
     """Make the tables (Markdown, CSV, LaTeX), the plots (PNG, SVG) and report.html from the records of a run."""
+    if watch:
+        _watch_report(folder, published)
+        return
     from sslbench.records import Store, current
     from sslbench.report import write_report
 
     _tell_report(write_report(folder, published=published))
     history = Store(folder).load()
     _tell_left_out(history, current(history))
+
+
+def _watch_report(folder: Path, published: Path | None) -> None:
+    from sslbench.report.watch import watch
+
+    out.print(f"Watching {folder}. Ctrl-C ends it; an open report.html loads itself again meanwhile.", **_PLAIN)
+    with contextlib.closing(watch(folder, published=published)) as reports:
+        try:
+            for made in reports:
+                cells = sum(entry.n for entry in made.comparison.entries.values())
+                out.print(f"{time.strftime('%H:%M:%S')}  {cells} results  {made.html}", **_PLAIN)
+        except KeyboardInterrupt:
+            pass
+    out.print("Stopped.")
 
 
 @app.command(epilog="Example: `sslbench compare results/local/quick vat supervised`")

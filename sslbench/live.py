@@ -1,11 +1,11 @@
-"""What the terminal shows of a run: cells done and failed, what runs, the time left, and the table at the end."""
+"""What the terminal shows of a run: cells done and failed, what runs, the time left, and the table as it fills."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from rich import box
@@ -38,6 +38,7 @@ class Sweep:
         self._resumed: dict[Job, Resumed] = {}
         self._waiting = Counter(_pair(p.cell) for p in plan.pending)
         self._seconds: dict[tuple[str, str], list[float]] = {}
+        self.scores = Scores(plan)
 
     def hear(self, event: Event) -> None:
         """Take note of an event."""
@@ -64,19 +65,24 @@ class Sweep:
             self._seconds.setdefault(_pair(event.job.cells[0]), []).extend([spent / cells] * cells)
             self.done += cells
             self.failed += sum(r.record.status not in ("ok", "skipped") for r in event.results)
+            self.scores.add(r.record for r in event.results)
+
+    def job_seconds_left(self, job: Job) -> float | None:
+        """What has begun to move goes on as it went so far; what has not takes as long as its like did, if any ended."""
+        spent, advanced = time.monotonic() - self._begun[job], self.running[job]
+        first = self._resumed[job].done if job in self._resumed else 0
+        if advanced is not None and advanced.done > first:
+            return spent * (advanced.total - advanced.done) / (advanced.done - first)
+        if self._seconds:
+            return max(0.0, self._cell_seconds(_pair(job.cells[0])) * len(job.cells) - spent)
+        return None
 
     def seconds_left(self) -> float | None:
         """What runs goes on as it went so far; what waits takes as long as its like did. None before the first end."""
         if not self._seconds:
             return None
         left = sum(count * self._cell_seconds(pair) for pair, count in self._waiting.items())
-        for job, advanced in self.running.items():
-            spent = time.monotonic() - self._begun[job]
-            first = self._resumed[job].done if job in self._resumed else 0
-            if advanced is not None and advanced.done > first:
-                left += spent * (advanced.total - advanced.done) / (advanced.done - first)
-            else:
-                left += max(0.0, self._cell_seconds(_pair(job.cells[0])) * len(job.cells) - spent)
+        left += sum(self.job_seconds_left(job) or 0.0 for job in self.running)
         return left / self.workers
 
     def _cell_seconds(self, pair: tuple[str, str]) -> float:
@@ -116,7 +122,9 @@ def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator
         sweep.hear(event)
         _tell(event, console)
 
-    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: picture(sweep)):
+    with Live(
+        console=console, refresh_per_second=4, transient=True, get_renderable=lambda: picture(sweep, *console.size)
+    ):
         yield from run(plan, *arguments, listen=listen)
     console.print(sweep.headline(), highlight=False)
 
@@ -143,21 +151,83 @@ def _tell(event: Event, console: Console) -> None:
     console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def picture(sweep: Sweep) -> RenderableType:
-    """The live display: a headline, a bar, and a line for each running job."""
+def picture(sweep: Sweep, width: int = 100, height: int = 40) -> RenderableType:
+    """The live display: a headline, a bar, a line for each running job, and the table so far, as much as there is room for.
+
+    Args:
+        width, height: of the terminal, in characters.
+    """
     table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(3):
+    for _ in range(4):
         table.add_column(no_wrap=True)
     for job, advanced in sweep.running.items():
+        left = sweep.job_seconds_left(job)
+        rest = "" if left is None else f"{clock(left)} left"
         if advanced is None:
-            table.add_row(Text(job.name), "", Text("starting", style="dim"))
+            table.add_row(Text(job.name), "", Text("starting", style="dim"), rest)
         else:
             share = f"step {advanced.done}/{advanced.total}"
             loss = "" if math.isnan(advanced.loss) else f"loss {advanced.loss:.3f}"
-            table.add_row(Text(job.name), share, Text(loss, style="dim"))
+            table.add_row(Text(job.name), share, Text(loss, style="dim"), rest)
     bar = Table.grid()
-    bar.add_row(ProgressBar(total=sweep.total, completed=sweep.done, width=60))
-    return Group(Text(sweep.headline()), bar, table)
+    bar.add_row(ProgressBar(total=sweep.total, completed=sweep.done, width=min(60, width)))
+    scores = sweep.scores.table(width, height - len(sweep.running) - 4)
+    below: list[RenderableType] = [Text(), scores] if scores is not None else []
+    return Group(Text(sweep.headline()), bar, table, *below)
+
+
+SO_FAR = "mean so far, %"
+
+
+class Scores:
+    """The mean final accuracy of every method on every scenario, as cells end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._methods = list(dict.fromkeys(p.cell.method_name for p in plan.planned))
+        self._scenarios = list(dict.fromkeys(p.cell.scenario_name for p in plan.planned))
+        self._planned = Counter(_pair(p.cell) for p in plan.planned if not p.cell.obstacle)
+        self._ended: dict[tuple[str, str], dict[str, float | None]] = {}
+        """By pair and the cell's id: the accuracy in percent, None without a result."""
+        self.add(p.record for p in plan.planned if p.record is not None)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take note of what became of cells. The scenario of the last one counts as the latest."""
+        for record in records:
+            accuracy = (record.metrics.get("accuracy") or {}).get("final") if record.status == "ok" else None
+            pair = record.method["name"], record.scenario["name"]
+            self._ended[pair] = self._ended.pop(pair, {}) | {record.id: None if accuracy is None else 100 * accuracy}
+
+    def table(self, width: int, height: int) -> Table | None:
+        """As many scenarios as have room, those first that were heard of last; None if there is room for none.
+
+        Args:
+            width, height: room, in characters and lines.
+        """
+        latest = dict.fromkeys(scenario for _, scenario in reversed(self._ended))
+        first = 2 + max(map(len, [*self._scenarios, SO_FAR]))
+        if not latest or height < 4:
+            return None
+        shown = set(list(latest)[: height - 3])
+        columns, room = [], width - first
+        for method in self._methods:
+            room -= 2 + max(len(method), len("100.0 10/10"))
+            columns += [method] if room >= 0 else []
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+        table.add_column(SO_FAR, no_wrap=True)
+        for method in columns:
+            table.add_column(escape(method), justify="right", no_wrap=True)
+        for scenario in (s for s in self._scenarios if s in shown):
+            table.add_row(escape(scenario), *(self._text((method, scenario)) for method in columns))
+        return table
+
+    def _text(self, pair: tuple[str, str]) -> str:
+        """ "97.4", and of how many of the planned cells where some are not there yet or have no result."""
+        ended, planned = self._ended.get(pair, {}), self._planned[pair]
+        known = [accuracy for accuracy in ended.values() if accuracy is not None]
+        if not ended or not planned:
+            return "[dim]·[/]" if planned else "[dim]—[/]"
+        mean = f"{sum(known) / len(known):.1f}" if known else "no result"
+        return mean if len(known) == planned else f"{mean} [dim]{len(known)}/{planned}[/]"
 
 
 def grid_table(grid: Grid) -> Table:

@@ -71,6 +71,8 @@ WAIT_S = 600.0
 CHATTER = ("mlflow", "alembic", "urllib3.connectionpool")
 
 NOTE = """\
+[All cells in one table, best first]({table}) · [their curves and parallel coordinates]({charts})
+
 Semi-supervised learning methods compared on the same splits: suite {suite} of sslbench.
 
 - A parent run is a sweep (a results folder); its children are the cells, named `method/scenario/seedN`.
@@ -79,12 +81,12 @@ Semi-supervised learning methods compared on the same splits: suite {suite} of s
 - At one scenario and seed all methods have the same split, initial weights and batches: compare them in pairs.
 - `curve/…` are series over training steps. Filter with `params.scenario = "…"`, `tags.status != "ok"`.
 - To compare: tick runs, then *Compare*; or group the table by `method`. The parent's description has the means.
-
-[All cells in one table, best first](#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey={view})
 """
-VIEW = "cells"
-"""A view that MLflow's UI offers as shared. Its own default is the parents, folded up, without a metric in sight."""
+"""The links come first: folded up, MLflow's UI shows the first line alone."""
+VIEW, CHARTS = "cells", "charts"
+"""Views that MLflow's UI offers as shared. Its own default is the parents, folded up, without a metric in sight."""
 VIEW_METRICS = ("accuracy.final", "accuracy.selected", "accuracy.oracle", "train_s")
+VIEW_CURVES = ("test_accuracy", "unlabelled_loss", "unlabelled_weight")
 
 NOT_HERE = "-"
 """Stands for a parameter that the cell's method has not: left out, MLflow's plots draw it as the highest value."""
@@ -272,7 +274,8 @@ def _singles(record: Record) -> dict[str, Any]:
     singles = {f"accuracy.{name}": value for name, value in (metrics.get("accuracy") or {}).items()}
     singles |= {name: metrics.get(name) for name in ("nll", "ece")}
     singles |= {f"recall.{name}": value for name, value in _recalls(record).items()}
-    singles["train_s"] = record.timing.get("train_s")
+    seconds = record.timing.get("train_s")
+    singles["train_s"] = round(seconds, 2) if _is_number(seconds) else None  # the table shows every digit
     singles["peak_memory_mb"] = record.peak_memory_bytes / 1e6 if record.peak_memory_bytes else None
     return singles
 
@@ -420,7 +423,8 @@ class Tracker:
     def _create_experiment(self, name: str) -> str:
         tags = _experiment_tags(self.hyperparameters)
         made = self._client.create_experiment(name, artifact_location=_artifacts(self.uri), tags=tags)
-        note = NOTE.format(suite=self.sweep.suite, id=made, view=VIEW)
+        link = f"#/experiments/{made}/runs?workflowType=machine_learning&viewStateShareKey="
+        note = NOTE.format(suite=self.sweep.suite, table=link + VIEW, charts=f"{link}{CHARTS}&compareRunsMode=CHART")
         self._client.set_experiment_tag(made, "mlflow.note.content", note)
         return made
 
@@ -727,19 +731,54 @@ def _experiment_tags(hyperparameters: Collection[str]) -> dict[str, str]:
         "mlflow.experiment.primaryMetric.name": "accuracy.final",
         "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
         f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(hyperparameters)),
+        f"mlflow.sharedViewState.{CHARTS}": json.dumps(_view(hyperparameters) | _charts(hyperparameters)),
     }
 
 
 def _view(hyperparameters: Collection[str]) -> dict[str, Any]:
     """The table of cells, in the form in which MLflow's UI keeps a shared view; what it does not know it ignores."""
-    columns = [f"metrics.`{name}`" for name in VIEW_METRICS]
-    columns += [f"params.`{name}`" for name in (*IDENTITY, *sorted(hyperparameters))]
+    metrics = [f"metrics.`{name}`" for name in VIEW_METRICS]
+    params = [f"params.`{name}`" for name in (*IDENTITY, *sorted(hyperparameters))]
+    name, when = "attributes.`Run Name`", ("runDateAndNestInfo", "duration")
     return {
         "searchFilter": "params.seed != ''",  # parents have none
         "orderByKey": "metrics.`accuracy.final`",
         "orderByAsc": False,
-        "selectedColumns": [*columns, "tags.`status`"],
+        "selectedColumns": [*metrics, *params, "tags.`status`"],
+        "columnOrder": [name, *metrics, *params, "tags.`status`", *when],
+        "columnWidths": {name: 270},  # a whole name, such as pseudo-label/mnist5k-1000-no7/seed0
     }
+
+
+def _charts(hyperparameters: Collection[str]) -> dict[str, Any]:
+    """The same cells as charts: the curves that a reader looks for first, and parallel coordinates of what varies."""
+    parallel = {
+        "type": "PARALLEL",
+        "selectedParams": [*IDENTITY, *sorted(hyperparameters)],
+        "selectedMetrics": ["accuracy.final"],
+        "showAllRuns": True,
+    }
+    lines = [{"type": "LINE", "metricKey": f"curve/{name}"} | _LINE for name in VIEW_CURVES]
+    place = {"metricSectionId": CHARTS, "deleted": False, "isGenerated": False}
+    charts = [{"uuid": f"sslbench-{i}", **chart, **place} for i, chart in enumerate([lines[0], parallel, *lines[1:]])]
+    section = {"uuid": CHARTS, "name": "sslbench", "display": True, "isReordered": False}
+    return {"compareRunCharts": charts, "compareRunSections": [section], "isAccordionReordered": True}
+
+
+_LINE = {
+    "lineSmoothness": 0,
+    "xAxisScaleType": "linear",
+    "scaleType": "linear",
+    "range": {},
+    "xAxisKey": "step",
+    "selectedXAxisMetricKey": "",
+    "yAxisKey": "metric",
+    "yAxisExpressions": [],
+    "ignoreOutliers": False,
+    "useGlobalXaxisKey": True,
+    "useGlobalLineSmoothing": True,
+}
+"""What MLflow's UI keeps of a line chart beside its metric."""
 
 
 def _dataset(entities: ModuleType, record: Record) -> Any:

@@ -52,7 +52,61 @@ def test_the_picture_has_a_line_for_each_running_job(sweep):
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[0].startswith("0/4 cells")
     assert lines[2].split() == ["supervised/two-moons-6/seed0", "…", "seed1", "starting"]
-    assert lines[3].split()[-4:] == ["step", "2/6", "loss", "0.500"]
+    assert lines[3].split()[-6:] == ["step", "2/6", "loss", "0.500", "0:00", "left"]
+
+
+def test_each_running_job_has_its_own_time_left(sweep):
+    seen, (first, second), now = sweep
+    seen.hear(Started(first))
+    assert seen.job_seconds_left(first) is None  # nothing is known of it or its like
+    now[0] = 10.0
+    seen.hear(ended(first))
+    seen.hear(Started(second))
+    now[0] = 13.0
+    assert seen.job_seconds_left(second) == pytest.approx(7.0)  # its like took 10 s
+    seen.hear(Advanced(second, done=1, total=4, loss=0.5))
+    assert seen.job_seconds_left(second) == pytest.approx(9.0)  # a quarter took 3 s
+    assert "0:09 left" in shown(live.picture(seen))
+
+
+def test_the_table_fills_as_cells_end(sweep):
+    seen, (first, second), _ = sweep
+    assert "mean so far" not in shown(live.picture(seen))
+    seen.hear(Started(first))
+    result = ended(first)
+    seen.hear(result)
+    mean = 100 * sum(r.record.metrics["accuracy"]["final"] for r in result.results) / 2
+    header, _, row = shown(live.picture(seen)).splitlines()[-3:]
+    assert header.split() == ["mean", "so", "far,", "%", "supervised", "vat"]
+    assert row.split() == ["two-moons-6", f"{mean:.1f}", "·"]
+    seen.hear(Started(second))
+    seen.hear(Ended(second, failure(second, "failed", "no reason")))
+    assert shown(live.picture(seen)).splitlines()[-1].split()[-3:] == ["no", "result", "0/2"]
+
+
+def test_the_table_leaves_out_what_has_no_room(sweep):
+    seen, (first, _), _ = sweep
+    seen.hear(Started(first))
+    seen.hear(ended(first))
+    assert "mean so far" not in shown(live.picture(seen, width=100, height=7))
+    narrow = shown(live.picture(seen, width=32, height=40))
+    assert "supervised" in narrow
+    assert "vat" not in narrow
+
+
+def test_the_table_begins_with_what_was_finished_before(mini, tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    for _ in runner.run(runner.make_plan(mini(methods=["vat"]), store), store, InlineExecutor(), "cpu"):
+        pass
+    seen = live.Sweep(runner.make_plan(mini(), store), workers=1)
+    assert shown(live.picture(seen)).splitlines()[-1].split()[:2] == ["two-moons-6", "·"]
+
+
+def shown(picture):
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(picture)
+    return console.export_text().rstrip()
 
 
 def test_a_failure_is_counted(sweep):

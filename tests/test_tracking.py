@@ -462,6 +462,18 @@ def test_the_experiment_explains_itself_and_links_to_a_table_of_cells(uri: str) 
     assert f"#/experiments/{made.experiment_id}/runs" in made.tags["mlflow.note.content"]
     view = json.loads(made.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
     assert {"metrics.`accuracy.final`", "params.`method`", "params.`vat.radius`"} <= set(view["selectedColumns"])
+    assert set(view["selectedColumns"]) <= set(view["columnOrder"])
+
+
+def test_the_experiment_offers_curves_and_parallel_coordinates_of_what_varies(uri: str) -> None:
+    made = client_of(uri).get_experiment(a_tracker(uri, "vat.radius").experiment_id)
+    charts = json.loads(made.tags[f"mlflow.sharedViewState.{tracking.CHARTS}"])["compareRunCharts"]
+    assert [chart["selectedParams"] for chart in charts if chart["type"] == "PARALLEL"] == [
+        [*tracking.IDENTITY, "vat.radius"]
+    ]
+    curves = {chart["metricKey"] for chart in charts if chart["type"] == "LINE"}
+    assert "curve/test_accuracy" in curves
+    assert made.tags["mlflow.note.content"].startswith("[All cells in one table")
 
 
 def test_a_note_that_a_person_changed_stays(uri: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sslbench.errors import BadInput, Damage
 from sslbench.records import RECORDS_FILE, DamagedArrays, Record, Store, current
@@ -43,7 +44,9 @@ class Report:
         return (self.html, self.markdown, self.csv, self.latex, *self.plots)
 
 
-def write_report(folder: Path, *, out: Path | None = None, published: Path | None = None) -> Report:
+def write_report(
+    folder: Path, *, out: Path | None = None, published: Path | None = None, reload: bool = False
+) -> Report:
     """Write the report of the records in `folder`; the same records give the same bytes.
 
     What is damaged in the folder is left out, with a `Damage` warning and a line in the report.
@@ -52,6 +55,7 @@ def write_report(folder: Path, *, out: Path | None = None, published: Path | Non
         folder: a results folder.
         out: where to write; `folder/report` by default, where the plots of an earlier report are removed first.
         published: a file of published numbers to set ours beside, such as `baselines/published.toml`.
+        reload: whether an open page loads itself again every few seconds.
 
     Raises:
         BadInput: the folder has no records, the published numbers cannot be read, or the report cannot be written.
@@ -69,16 +73,16 @@ def write_report(folder: Path, *, out: Path | None = None, published: Path | Non
     own, out = out is None, Path(out or folder / "report")
     try:
         _prepare(out / "plots", empty=own)
-        return _write(records, store, out, theirs)
+        return _write(records, store, out, theirs, reload)
     except OSError as error:
         raise BadInput(f"The report cannot be written to {out}: {error.strerror}. Give another with --out.") from error
 
 
-def _write(records: list[Record], store: Store, out: Path, theirs: list[Published]) -> Report:
+def _write(records: list[Record], store: Store, out: Path, theirs: list[Published], reload: bool) -> Report:
     comparison, cells = compare(records), frame(records)
     evidence = weigh(comparison, cells)
-    pictures, files, damage = _plots(records, comparison, evidence, store, out / "plots")
-    cautions = [*words.cautions(comparison, evidence), *([store.damage_line()] if store.damage else []), *damage]
+    pictures, files, damaged = _plots(records, comparison, evidence, store, out / "plots")
+    damage = [*([store.damage_line()] if store.damage else []), *damaged]
     known = published_grid(theirs, comparison)
     report = Report(
         out,
@@ -90,10 +94,10 @@ def _write(records: list[Record], store: Store, out: Path, theirs: list[Publishe
         comparison=comparison,
         verdict=verdict(comparison),
     )
-    _text(report.markdown, _markdown(comparison, evidence, cautions, known, grids.missing_grid(comparison, cells)))
+    _text(report.markdown, _markdown(comparison, cells, evidence, damage, known))
     _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
     _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
-    _text(report.html, page(records, cells, comparison, evidence, cautions, known, pictures))
+    _text(report.html, page(records, cells, comparison, evidence, damage, known, pictures, reload=reload))
     return report
 
 
@@ -131,7 +135,7 @@ def _plots(
 
 
 def _markdown(
-    comparison: Comparison, evidence: Evidence, cautions: list[str], known: Grid | None, missing: Grid | None
+    comparison: Comparison, cells: pd.DataFrame, evidence: Evidence, damage: Sequence[str], known: Grid | None
 ) -> str:
     """The tables and the sentences about them."""
     tables = [
@@ -142,14 +146,15 @@ def _markdown(
         grids.harm_grid(comparison, evidence),
         grids.ranking_grid(evidence),
         grids.lottery_grid(evidence),
+        grids.cost_grid(comparison, cells),
         grids.accuracies_grid(comparison),
-        missing,
+        grids.missing_grid(comparison, cells),
         grids.failures_grid(comparison),
     ]
     parts = [
         "# Comparison\n",
         render.escape_markdown(verdict(comparison)) + "\n",
-        *(f"- {render.escape_markdown(text)}" for text in cautions),
+        *(f"- {render.escape_markdown(text)}" for text in (*words.cautions(comparison, evidence), *damage)),
         "",
         *(render.markdown(grid) for grid in tables if grid is not None),
     ]
@@ -165,4 +170,7 @@ def _prepare(folder: Path, *, empty: bool) -> None:
 
 
 def _text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    """Whole or not at all: a browser may be loading it."""
+    partial = path.with_suffix(f"{path.suffix}.part")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)

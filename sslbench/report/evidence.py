@@ -15,6 +15,7 @@ from sslbench.stats import (
     Decision,
     Harm,
     Improvement,
+    Interval,
     LabelsSaved,
     PairedComparison,
     SplitLottery,
@@ -23,6 +24,7 @@ from sslbench.stats import (
     crossed_lottery,
     decide,
     labels_saved,
+    mean_interval,
     measure_harm,
     probability_of_improvement,
 )
@@ -54,6 +56,8 @@ class Evidence:
     decisions: Mapping[Pair, Decision]
     """Their verdicts, adjusted together by Holm's method: the chance of one false finding in the table is at most α."""
     harms: Mapping[Pair, Harm]
+    accuracies: Mapping[Pair, Interval]
+    """Interval of the mean final accuracy over the seeds, in percent."""
     saved: Mapping[Pair, LabelsSaved]
     """What the labels of a scenario are worth to a method, where the baseline was measured at several label counts."""
     improvements: Mapping[str, Improvement]
@@ -98,6 +102,11 @@ def weigh(comparison: Comparison, cells: pd.DataFrame) -> Evidence:
     return Evidence(
         comparisons,
         decisions,
+        accuracies={
+            pair: mean_interval(list(e.accuracies.values()), seed=RESAMPLING_SEED)
+            for pair, e in comparison.entries.items()
+            if e.n
+        },
         harms={pair: measure_harm(d, [0.0] * len(d)) for pair, d in paired.items()},
         saved=_saved(comparison, cells),
         improvements=_improvements(comparison),

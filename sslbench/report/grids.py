@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from sslbench.report.evidence import ALPHA, Evidence
-from sslbench.report.tables import Comparison, Entry, number, plural, spread
-from sslbench.stats import Interval
+from sslbench.report.tables import Comparison, Entry, number, plural, spread, with_cost
+from sslbench.stats import Interval, pareto_front
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,16 @@ class Shown:
     footnotes: tuple[str, ...] = ()
     value: float | None = None
     """The number behind the text, to sort by."""
+    more: tuple[tuple[str, str], ...] = ()
+    """(term, text) of what a reader may ask about it; a page shows it on demand."""
 
 
 @dataclass(frozen=True)
 class Row:
     name: str
     cells: tuple[Shown, ...]
+    below: bool = False
+    """Whether it sums up the others, and stays below them however they are sorted."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,19 @@ class Grid:
         return any(row.cells[column].value is not None for row in self.rows)
 
 
-def comparison_grid(comparison: Comparison, *, down: str | None = None, counts: bool = True) -> Grid:
+def comparison_grid(
+    comparison: Comparison, evidence: Evidence | None = None, *, down: str | None = None, counts: bool = True
+) -> Grid:
     """Mean ± standard deviation of the final accuracy in percent.
 
     Args:
+        evidence: from it each place gets its interval and its difference to the baseline, on demand.
         down: "scenarios" or "methods", what the rows are. By default the longer of the two, so that the table stays
             narrow.
         counts: whether the number of labels and of seeds stands beside each scenario.
     """
     down = down or ("scenarios" if len(comparison.scenarios) >= len(comparison.methods) else "methods")
-    grid = (_scenarios_down if down == "scenarios" else _methods_down)(comparison, counts)
+    grid = (_scenarios_down if down == "scenarios" else _methods_down)(comparison, evidence, counts)
     best = "the best of each row" if down == "scenarios" else "the best of each column"
     return replace(
         grid,
@@ -178,6 +186,34 @@ def lottery_grid(evidence: Evidence) -> Grid | None:
     )
 
 
+def cost_grid(comparison: Comparison, cells: pd.DataFrame) -> Grid | None:
+    """Mean training time of a seed, a scenario a row; marked is who stands on the Pareto front of accuracy and time."""
+    known = with_cost(cells)
+    if known.empty:
+        return None
+    seconds = known.groupby(["scenario", "method"])["train_s"].mean()
+    rows, fronts = [], Counter[str]()
+    for s in comparison.scenarios:
+        here = [m for m in comparison.methods if (s, m) in seconds.index]
+        front = {
+            here[i] for i in pareto_front([seconds[s, m] for m in here], [comparison.entries[m, s].mean for m in here])
+        }
+        fronts.update(front)
+        rows += [Row(s, tuple(_cost(seconds.get((s, m)), m in front) for m in comparison.methods))] if here else []
+    counts = tuple(Shown(f"{fronts[m]} of {len(rows)}", value=fronts[m]) for m in comparison.methods)
+    return Grid(
+        "Training time of one seed in seconds, mean over the seeds. Marked: on the Pareto front of its scenario, where no "
+        "other method is at once as quick and as accurate and in one of them better.",
+        "scenario",
+        comparison.methods,
+        (*rows, Row("on the front", counts, below=True)) if len(rows) > 1 else tuple(rows),
+    )
+
+
+def _cost(seconds: float | None, front: bool) -> Shown:
+    return Shown("—") if seconds is None else Shown(number(seconds, 1 if seconds < 100 else 0), front, value=seconds)
+
+
 def accuracies_grid(comparison: Comparison) -> Grid:
     """Final, selected and oracle accuracy of every pair with a result: means over the seeds in percent."""
     done = [e for s in comparison.scenarios for e in comparison.row(s) if e.n]
@@ -238,17 +274,49 @@ def failures_grid(comparison: Comparison) -> Grid | None:
     return Grid("Cells without a result.", "scenario", ("method", "what happened", "seeds", "reason"), tuple(rows))
 
 
-def _scenarios_down(comparison: Comparison, counts: bool) -> Grid:
+def _scenarios_down(comparison: Comparison, evidence: Evidence | None, counts: bool) -> Grid:
     known = {s: (_labels(comparison, s), _seeds(comparison, s)) if counts else () for s in comparison.scenarios}
-    rows = [Row(s, (*known[s], *map(_final, comparison.row(s)))) for s in comparison.scenarios]
+    rows = [
+        Row(s, (*known[s], *(_asked(comparison, evidence, entry) for entry in comparison.row(s))))
+        for s in comparison.scenarios
+    ]
     return Grid("", "scenario", (*(("labels", "seeds") if counts else ()), *comparison.methods), tuple(rows))
 
 
-def _methods_down(comparison: Comparison, counts: bool) -> Grid:
-    labels = Row("labels", tuple(_labels(comparison, s) for s in comparison.scenarios))
-    seeds = Row("seeds", tuple(_seeds(comparison, s) for s in comparison.scenarios))
-    rows = [Row(m, tuple(_final(comparison.entries[m, s]) for s in comparison.scenarios)) for m in comparison.methods]
+def _methods_down(comparison: Comparison, evidence: Evidence | None, counts: bool) -> Grid:
+    labels = Row("labels", tuple(_labels(comparison, s) for s in comparison.scenarios), below=True)
+    seeds = Row("seeds", tuple(_seeds(comparison, s) for s in comparison.scenarios), below=True)
+    rows = [
+        Row(m, tuple(_asked(comparison, evidence, comparison.entries[m, s]) for s in comparison.scenarios))
+        for m in comparison.methods
+    ]
     return Grid("", "method", comparison.scenarios, (*rows, labels, seeds) if counts else tuple(rows))
+
+
+def _asked(comparison: Comparison, evidence: Evidence | None, entry: Entry) -> Shown:
+    """The accuracy, and what stands behind it."""
+    shown = _final(entry)
+    pair = entry.method, entry.scenario
+    if evidence is None or pair not in evidence.accuracies:
+        return shown
+    interval = evidence.accuracies[pair]
+    more = [("mean", f"{number(entry.mean)} %" + ("" if math.isnan(entry.sd) else f", sd {number(entry.sd)}"))]
+    more += (
+        [("95 % interval", _between(interval) + (f" ({interval.note})" if interval.note else ""))]
+        if entry.n > 1
+        else []
+    )
+    if pair in evidence.comparisons:
+        c, decision = evidence.comparisons[pair], evidence.decisions[pair]
+        more += [
+            (f"less {comparison.baseline}", f"{number(c.mean, sign=True)} points on the same seeds"),
+            *([("its 95 % interval", _between(c.interval, sign=True))] if not math.isinf(c.interval.high) else []),
+            ("won–lost", f"{c.wins}–{c.losses}"),
+            ("p after Holm", f"{decision.p:.3g}: {decision.verdict}"),
+        ]
+    seeds = ", ".join(f"{seed}: {number(accuracy)}" for seed, accuracy in entry.accuracies.items())
+    more += [("by seed", seeds), ("run it again", f"sslbench rerun DIR {comparison.examples[pair]}")]
+    return replace(shown, more=tuple(more))
 
 
 def _labels(comparison: Comparison, scenario: str) -> Shown:

@@ -16,6 +16,9 @@ class Look:
     dashes: str | tuple[int, tuple[float, ...]] = "-"
 
 
+_DASHED = (0, (5, 1))
+_DOTTED = (0, (1, 1))
+
 KNOWN: dict[str, Look] = {
     "supervised": Look("#767676", "o", "--"),
     "pseudo-label": Look("#e69f00", "s"),
@@ -23,22 +26,31 @@ KNOWN: dict[str, Look] = {
     "pseudo-label-rounds": Look("#cc79a7", "P"),
     "pi-model": Look("#0072b2", "^"),
     "vat": Look("#009e73", "v"),
+    "mean-teacher": Look("#56b4e9", "X", _DASHED),
+    "fixmatch": Look("#882255", "<", _DASHED),
+    "mixmatch": Look("#332288", ">", _DASHED),
+    "uda": Look("#999933", "h", _DASHED),
+    "pseudo-label-mixup": Look("#661100", "d", _DASHED),
+    "self-training": Look("#117733", "p", _DASHED),
+    "label-propagation": Look("#000000", "8", _DASHED),
+    "label-spreading": Look("#9a6fd0", "*", _DASHED),
 }
-"""The methods sslbench ships. Colours of Okabe and Ito, told apart with every common colour blindness."""
+"""The methods sslbench ships. The first six have the colours of Okabe and Ito, told apart with every common colour
+blindness; of fourteen no choice of colours is, so dashes and markers differ too."""
 
 FURTHER: tuple[Look, ...] = (
-    Look("#56b4e9", "X", (0, (5, 1))),
-    Look("#882255", "<", (0, (5, 1))),
-    Look("#999933", ">", (0, (5, 1))),
-    Look("#332288", "h", (0, (5, 1))),
-    Look("#aa4499", "*", (0, (5, 1))),
-    Look("#117733", "p", (0, (5, 1))),
-    Look("#661100", "d", (0, (5, 1))),
-    Look("#44aa99", "8", (0, (5, 1))),
-    Look("#000000", "H", (0, (5, 1))),
-    Look("#88ccee", "s", (0, (1, 1))),
-    Look("#ddaa33", "o", (0, (1, 1))),
-    Look("#bb5566", "^", (0, (1, 1))),
+    Look("#aa4499", "X", _DOTTED),
+    Look("#44aa99", "<", _DOTTED),
+    Look("#ddaa33", ">", _DOTTED),
+    Look("#4477aa", "h", _DOTTED),
+    Look("#bb5566", "*", _DOTTED),
+    Look("#228833", "p", _DOTTED),
+    Look("#994455", "d", _DOTTED),
+    Look("#88ccee", "8", _DOTTED),
+    Look("#222255", "H", _DOTTED),
+    Look("#997700", "s", _DOTTED),
+    Look("#e07b9a", "o", _DOTTED),
+    Look("#6699cc", "^", _DOTTED),
 )
 """For methods from elsewhere."""
 

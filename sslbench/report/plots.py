@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,8 @@ from sslbench.report import pseudo_label_plots
 from sslbench.report.canvas import Plot, as_given, bare, figure, legend, slug
 from sslbench.report.evidence import Evidence, Ranking
 from sslbench.report.palette import Look, looks
-from sslbench.report.tables import Comparison, frame
+from sslbench.report.tables import Comparison, frame, with_cost
+from sslbench.stats import Interval, pareto_front
 
 CLASSES = ("#c2571a", "#2b6cb0")
 """Colours of the two classes of two moons."""
@@ -41,7 +43,7 @@ def draw(records: Sequence[Record], comparison: Comparison, evidence: Evidence, 
     done = [r for r in records if r.status == "ok"]
     if evidence.ranking is not None:
         yield _ranks_plot(evidence.ranking, style)
-    yield from _labels_plots(cells, comparison, style)
+    yield from _labels_plots(cells, comparison, evidence, style)
     yield from _curve_plots(done, style)
     yield from pseudo_label_plots.draw(done, arrays)
     yield from _boundary_plots(done, arrays)
@@ -99,44 +101,58 @@ def _ranks_plot(ranking: Ranking, style: Mapping[str, Look]) -> Plot:
 # Accuracy over the number of labels
 
 
-def labels_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
-    """Final accuracy over the number of labels, for the cells of one series: mean, sd and every seed."""
-    drawn = figure(*NARROW)
-    axes = drawn.subplots()
-    counts = sorted(cells["labels"].unique())
-    methods = [m for m in style if m in set(cells["method"])]
-    for place, method in enumerate(methods):
-        _labels_line(axes, cells[cells["method"] == method], style[method], _dodge(place, len(methods)))
-    _labels_axis(axes, counts)
-    axes.set_ylabel("final test accuracy (%)")
-    legend(drawn, {m: style[m] for m in methods})
+def labels_figure(
+    comparison: Comparison, evidence: Evidence, scenarios: Sequence[str], style: Mapping[str, Look]
+) -> Figure:
+    """Final accuracy over the number of labels, for the scenarios of one series: mean, its interval and every seed."""
+    return _over_labels(
+        comparison,
+        {
+            method: [
+                (comparison.labels[s] or 0, list(comparison.entries[method, s].accuracies.values()), interval)
+                for s in scenarios
+                if (interval := evidence.accuracies.get((method, s)))
+            ]
+            for method in comparison.methods
+        },
+        style,
+        "final test accuracy (%)",
+    )
+
+
+def gain_figure(
+    comparison: Comparison, evidence: Evidence, scenarios: Sequence[str], style: Mapping[str, Look]
+) -> Figure:
+    """Difference to the baseline on the same seeds over the number of labels: mean, interval and every seed, in points."""
+    lines = {
+        method: [
+            (comparison.labels[s] or 0, list(paired.differences.values()), evidence.comparisons[method, s].interval)
+            for s in scenarios
+            if (paired := comparison.entries[method, s].paired)
+        ]
+        for method in comparison.methods
+    }
+    drawn = _over_labels(comparison, lines, style, f"gain over {comparison.baseline} (points)")
+    drawn.axes[0].axhline(0, color=style[comparison.baseline or ""].colour, linestyle="--", lw=1.6, zorder=1)
     return drawn
 
 
-def gain_figure(comparison: Comparison, scenarios: Sequence[str], style: Mapping[str, Look]) -> Figure:
-    """Difference to the baseline on the same seeds over the number of labels: mean, sd and every seed, in points."""
+Measured = tuple[int, list[float], Interval]
+"""Number of labels, a value a seed, and the interval of their mean."""
+
+
+def _over_labels(
+    comparison: Comparison, lines: Mapping[str, list[Measured]], style: Mapping[str, Look], label: str
+) -> Figure:
     drawn = figure(*NARROW)
     axes = drawn.subplots()
-    axes.axhline(0, color=style[comparison.baseline or ""].colour, linestyle="--", lw=1.6)
-    methods = [m for m in comparison.methods if any(comparison.entries[m, s].paired for s in scenarios)]
-    for place, method in enumerate(methods):
-        gains = _gains(comparison, method, scenarios)
-        _labels_line(axes, gains, style[method], _dodge(place, len(methods)))
-    _labels_axis(axes, sorted({comparison.labels[s] or 0 for s in scenarios}))
-    axes.set_ylabel(f"gain over {comparison.baseline} (points)")
-    legend(drawn, {m: style[m] for m in (comparison.baseline or "", *methods)})
+    shown = [method for method in comparison.methods if lines[method]]
+    for place, method in enumerate(shown):
+        _labels_line(axes, sorted(lines[method], key=lambda point: point[0]), style[method], _dodge(place, len(shown)))
+    _labels_axis(axes, sorted({labels for method in shown for labels, _, _ in lines[method]}))
+    axes.set_ylabel(label)
+    legend(drawn, {m: style[m] for m in shown})
     return drawn
-
-
-def _gains(comparison: Comparison, method: str, scenarios: Sequence[str]) -> pd.DataFrame:
-    """Columns `labels` and `final`, a row a seed and scenario; `final` holds the difference in points."""
-    rows = [
-        (comparison.labels[s], difference)
-        for s in scenarios
-        if (paired := comparison.entries[method, s].paired)
-        for difference in paired.differences.values()
-    ]
-    return pd.DataFrame(rows, columns=["labels", "final"])
 
 
 def _labels_axis(axes: Axes, counts: Sequence[float]) -> None:
@@ -147,42 +163,48 @@ def _labels_axis(axes: Axes, counts: Sequence[float]) -> None:
     axes.set_xlabel("labelled examples")
 
 
-def _labels_plots(cells: pd.DataFrame, comparison: Comparison, style: Mapping[str, Look]) -> Iterator[Plot]:
+def _labels_plots(
+    cells: pd.DataFrame, comparison: Comparison, evidence: Evidence, style: Mapping[str, Look]
+) -> Iterator[Plot]:
     known = cells.dropna(subset=["final", "labels"])
     for series, group in known.groupby("series", sort=False):
         if group["labels"].nunique() > 1:
+            scenarios = list(group["scenario"].unique())
             yield Plot(
                 f"labels-{slug(series)}",
                 "labels",
                 f"{series}: accuracy over the number of labels",
-                "Line: mean over the seeds; bar: ± one standard deviation; small points: single seeds. "
-                "Methods are set apart sideways so that they do not hide each other.",
+                "Line: mean over the seeds; bar: its 95 % interval (BCa bootstrap; of fewer than five seeds too narrow); "
+                "small points: single seeds. Methods are set apart sideways so that they do not hide each other.",
                 f"Final test accuracy over the number of labelled examples on {series}, one line a method. "
                 "The comparison table holds the same numbers.",
-                labels_figure(group, style),
+                labels_figure(comparison, evidence, scenarios, style),
             )
-            scenarios = list(group["scenario"].unique())
             if any(comparison.entries[m, s].paired for m in comparison.methods for s in scenarios):
                 yield Plot(
                     f"gain-{slug(series)}",
                     "labels",
                     f"{series}: gain over {comparison.baseline}",
-                    f"Difference to {comparison.baseline} on the same seeds: mean, ± one standard deviation of the "
-                    "differences, single seeds. Below the dashed line the unlabelled data did harm.",
+                    f"Difference to {comparison.baseline} on the same seeds: mean, its 95 % interval, single seeds. Below "
+                    "the dashed line the unlabelled data did harm.",
                     f"Difference in accuracy to {comparison.baseline} on the same seeds over the number of labelled "
                     f"examples on {series}, one line a method. The table of differences holds the same numbers.",
-                    gain_figure(comparison, scenarios, style),
+                    gain_figure(comparison, evidence, scenarios, style),
                 )
 
 
-def _labels_line(axes: Axes, cells: pd.DataFrame, look: Look, dodge: float) -> None:
-    stats = cells.groupby("labels")["final"].agg(["mean", "std"]).sort_index()
-    beside = 1.018 * dodge  # on the error bar they would not be seen
-    axes.plot(cells["labels"] * beside, cells["final"], "o", color=look.colour, ms=3.2, alpha=0.6, mew=0)
+def _labels_line(axes: Axes, points: Sequence[Measured], look: Look, dodge: float) -> None:
+    for labels, values, _ in points:
+        # Beside the bar: on it they would not be seen.
+        axes.plot([1.018 * dodge * labels] * len(values), values, "o", color=look.colour, ms=3.2, alpha=0.6, mew=0)
+    means = [float(np.mean(values)) for _, values, _ in points]
+    ends = np.array(
+        [(i.low, i.high) if math.isfinite(i.high) else (m, m) for m, (_, _, i) in zip(means, points, strict=True)]
+    )
     axes.errorbar(
-        stats.index * dodge,
-        stats["mean"],
-        stats["std"].fillna(0),
+        [dodge * labels for labels, _, _ in points],
+        means,
+        np.abs(ends.T - means),
         color=look.colour,
         linestyle=as_given(look.dashes),
         marker=look.marker,
@@ -212,19 +234,24 @@ PANELS = (
 """Curve, its axis, what it is multiplied by (None: divided by its own highest value), and height of its panel."""
 
 
+MANY = 24
+"""Lines beside which single seeds can no longer be made out: their means get a band instead."""
+
+
 def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figure:
-    """The curves of one scenario over training: mean over the seeds, single seeds thin."""
+    """The curves of one scenario over training: mean over the seeds, single seeds thin (of very many, a band)."""
     panels = [panel for panel in PANELS if any(_defined(r, panel[0]) for r in records)]
     heights = [panel[3] for panel in panels]
     drawn = figure(NARROW[0], 1.2 * sum(heights) + 0.7)
     rows = drawn.subplots(len(panels), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     methods = [m for m in style if any(r.method["name"] == m for r in records)]
+    single = len(records) <= MANY
     for axes, (curve, label, scale, _) in zip(rows, panels, strict=True):
         for place, method in enumerate(methods):
-            width = (
-                1.8 if scale is not None else 1.4 + 0.7 * (len(methods) - 1 - place)
-            )  # equal ramps lie on each other
-            _curve(axes, [r for r in records if r.method["name"] == method], curve, scale, style[method], width)
+            own = [r for r in records if r.method["name"] == method]
+            # Equal ramps lie on each other: the lower the wider, where there are few.
+            width = 1.8 if scale is not None else 1.4 + min(0.7, 3 / len(methods)) * (len(methods) - 1 - place)
+            _curve(axes, own, curve, scale, style[method], width, place / len(methods), single=single)
         axes.set_ylabel(label)
     rows[0].set_ylim(bottom=_floor(records))
     rows[-1].set_xlabel("training step")
@@ -232,6 +259,38 @@ def curves_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figur
     drawn.align_ylabels(list(rows))
     legend(drawn, {m: style[m] for m in methods})
     return drawn
+
+
+def overview_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Figure:
+    """Mean test accuracy over training, a panel a scenario."""
+    scenarios = list(dict.fromkeys(r.scenario["name"] for r in records))
+    methods = [m for m in style if any(r.method["name"] == m for r in records)]
+    drawn, panels = _panels(len(scenarios))
+    for axes, scenario in zip(panels, scenarios, strict=False):
+        here = [r for r in records if r.scenario["name"] == scenario]
+        for place, method in enumerate(methods):
+            own = [r for r in here if r.method["name"] == method]
+            _curve(
+                axes, own, "test_accuracy", 100.0, style[method], 1.5, place / len(methods), single=False, band=False
+            )
+        axes.set_ylim(bottom=_floor(here))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_title(scenario)
+    drawn.supxlabel("training step", fontsize=10)
+    drawn.supylabel("test accuracy (%)", fontsize=10)
+    legend(drawn, {m: style[m] for m in methods}, above=True)
+    return drawn
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with a small panel for each scenario, at most four beside each other."""
+    columns = min(count, 4 if count > 9 else 3)
+    lines = math.ceil(count / columns)
+    drawn = figure(max((2.6 if columns == 4 else 3.1) * columns, 5), 2.4 * lines + 0.4)
+    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
+    for axes in panels[count:]:
+        bare(axes)
+    return drawn, panels
 
 
 def _epochs_axis(axes: Axes, records: Sequence[Record]) -> None:
@@ -252,6 +311,18 @@ def _epochs_axis(axes: Axes, records: Sequence[Record]) -> None:
 
 
 def _curve_plots(records: Sequence[Record], style: Mapping[str, Look]) -> Iterator[Plot]:
+    drawn = [r for r in records if _defined(r, "test_accuracy")]
+    if len({r.scenario["name"] for r in drawn}) > 1:
+        yield Plot(
+            "curves",
+            "curves",
+            "Test accuracy over training",
+            "Means over the seeds. The axes leave out the steep first tenth of training. Each scenario's part below has its "
+            "own curves, with single seeds, the weight of the unlabelled term, its loss and its gradient.",
+            "Mean test accuracy of each method over the training steps, a panel a scenario.",
+            overview_figure(drawn, style),
+            wide=True,
+        )
     for scenario in dict.fromkeys(r.scenario["name"] for r in records):
         shown = [r for r in records if r.scenario["name"] == scenario and _defined(r, "test_accuracy")]
         if shown:
@@ -259,10 +330,11 @@ def _curve_plots(records: Sequence[Record], style: Mapping[str, Look]) -> Iterat
                 f"curves-{slug(scenario)}",
                 "curves",
                 f"{scenario}: over training",
-                "",
+                _how_drawn(shown),
                 f"Test accuracy of each method over the training steps on {scenario}, with the weight of the unlabelled"
                 " term and its loss below.",
                 curves_figure(shown, style),
+                scenario,
             )
 
 
@@ -287,17 +359,46 @@ def _points(record: Record, curve: str) -> pd.Series:
     return pd.Series(found, dtype=float)
 
 
-def _curve(axes: Axes, records: Sequence[Record], curve: str, scale: float | None, look: Look, width: float) -> None:
+def _curve(
+    axes: Axes,
+    records: Sequence[Record],
+    curve: str,
+    scale: float | None,
+    look: Look,
+    width: float,
+    place: float,
+    *,
+    single: bool,
+    band: bool = True,
+) -> None:
+    """The mean over the seeds, and the single ones thin or a band of the standard error of the mean.
+
+    Args:
+        place: in [0, 1): where the markers of this method begin, so that those of several do not hide each other.
+    """
     lines = [points for r in records if len(points := _points(r, curve)) > 1]
     if not lines:
         return
     highest = max(float(line.max()) for line in lines)
     factor = scale if scale is not None else (1 / highest if highest > 0 else 1.0)
-    if len(lines) > 1:
+    if len(lines) > 1 and single:
         for line in lines:
             axes.plot(line.index, factor * line, color=look.colour, lw=0.6, alpha=0.4)
-    mean = pd.concat(lines, axis=1).dropna().mean(axis=1)  # only where every seed has a value: no jump at an end
-    axes.plot(mean.index, factor * mean, color=look.colour, linestyle=as_given(look.dashes), lw=width)
+    table = factor * pd.concat(lines, axis=1).dropna()  # only where every seed has a value: no jump at an end
+    mean, error = table.mean(axis=1), table.sem(axis=1)
+    if len(lines) > 1 and band and not single:
+        axes.fill_between(mean.index, mean - error, mean + error, color=look.colour, alpha=0.15, lw=0)
+    marks: dict[str, Any] = {} if single else {"marker": look.marker, "ms": 4, "markevery": (place / 5, 0.2)}
+    axes.plot(mean.index, mean, color=look.colour, linestyle=as_given(look.dashes), lw=width, **marks)
+
+
+def _how_drawn(records: Sequence[Record]) -> str:
+    """What the lines of `curves_figure` are."""
+    seeds = "thin: single seeds" if len(records) <= MANY else "band: ± one standard error of the mean"
+    return (
+        f"Thick: mean over the seeds; {seeds}. The accuracy axis leaves out the steep first tenth of training. α(t) is drawn "
+        "as a share of its highest value, as its size differs between methods; the settings below give it."
+    )
 
 
 # Decision boundaries
@@ -331,6 +432,7 @@ def _boundary_plots(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]
             " seed.",
             f"Decision boundaries on {scenario} at seed {seed}, a panel a method: {names}.",
             boundary_figure(shown, arrays),
+            scenario,
             wide=True,
         )
 
@@ -365,18 +467,13 @@ def _boundary(axes: Axes, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
-    """Final accuracy against training time, a panel a scenario: mean ± standard deviation of both over the seeds."""
+    """Mean final accuracy against mean training time, a panel a scenario, those on the Pareto front joined and ringed."""
     scenarios = list(cells["scenario"].unique())
     methods = [m for m in style if m in set(cells["method"])]
-    columns = min(len(scenarios), 3)
-    lines = math.ceil(len(scenarios) / columns)
-    drawn = figure(max(3.1 * columns, 5), 2.5 * lines + 0.4)
-    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
+    drawn, panels = _panels(len(scenarios))
     for axes, scenario in zip(panels, scenarios, strict=False):
         _cost(axes, cells[cells["scenario"] == scenario], style)
         axes.set_title(scenario)
-    for axes in panels[len(scenarios) :]:
-        bare(axes)
     drawn.supxlabel("training time of one seed (s)", fontsize=10)
     drawn.supylabel("final test accuracy (%)", fontsize=10)
     legend(drawn, {m: style[m] for m in methods}, above=True)
@@ -384,16 +481,17 @@ def cost_figure(cells: pd.DataFrame, style: Mapping[str, Look]) -> Figure:
 
 
 def _cost_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot]:
-    known = cells.dropna(subset=["final", "train_s"])
-    known = known[known["train_s"] > 0]
+    known = with_cost(cells)
     if not known.empty:
         yield Plot(
             "cost",
             "cost",
             "Accuracy against training time",
-            "Mean ± one standard deviation over the seeds, both ways. Up and to the left is better. A time is a cell's "
-            "share of the stack of seeds it trained in.",
-            "Final test accuracy against the training time of one seed, a panel a scenario and a point a method.",
+            "Means over the seeds; bars: ± one standard deviation of the accuracy. Up and to the left is better. Ringed and "
+            "joined: the Pareto front, the methods that no other beats in both. A time is a cell's share of the stack of "
+            "seeds it trained in.",
+            "Final test accuracy against the training time of one seed, a panel a scenario and a point a method, the Pareto "
+            "front joined. The table holds the same numbers.",
             cost_figure(known, style),
             wide=True,
         )
@@ -401,14 +499,18 @@ def _cost_plots(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot
 
 def _cost(axes: Axes, cells: pd.DataFrame, style: Mapping[str, Look]) -> None:
     axes.set_xscale("log")
-    for method, group in cells.groupby("method", sort=False):
+    means = cells.groupby("method", sort=False)[["train_s", "final"]].mean()
+    spreads = cells.groupby("method", sort=False)["final"].agg(_sd)
+    front = means.iloc[pareto_front(means["train_s"], means["final"])]
+    axes.plot(front["train_s"], front["final"], color="#444444", lw=1, drawstyle="steps-post", zorder=1)
+    axes.plot(front["train_s"], front["final"], "o", ms=14, mfc="none", mec="#444444", mew=1, zorder=1)
+    for method, seconds, accuracy in means.itertuples():
         look = style[str(method)]
-        seconds, accuracy = group["train_s"], group["final"]
         axes.errorbar(
-            seconds.mean(), accuracy.mean(), _sd(accuracy), _sd(seconds), look.marker,
-            color=look.colour, ms=8, capsize=2, elinewidth=1, mec="white", mew=0.6,
+            seconds, accuracy, float(spreads[str(method)]), None, look.marker,
+            color=look.colour, ms=7.5, capsize=2, elinewidth=1, mec="white", mew=0.6,
         )  # fmt: skip
-    _log_ticks(axes, cells["train_s"])
+    _log_ticks(axes, means["train_s"])
 
 
 def _sd(values: pd.Series) -> float:
@@ -474,6 +576,7 @@ def _class_plots(records: Sequence[Record]) -> Iterator[Plot]:
                 f"In %, mean over the seeds. No example of class {names} is labelled.",
                 f"Recall of each class by each method on {scenario}; class {names} has no labels.",
                 recall_figure(recalled),
+                scenario,
                 wide=True,
             )
         if confused := [r for r in shown if r.metrics.get("confusion")]:
@@ -485,6 +588,7 @@ def _class_plots(records: Sequence[Record]) -> Iterator[Plot]:
                 f"{names}, which has no labels; right answers (the diagonal) are left pale so that mistakes show.",
                 f"Confusion matrices on {scenario}, a panel a method.",
                 confusion_figure(confused),
+                scenario,
                 wide=True,
             )
 

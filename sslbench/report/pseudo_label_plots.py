@@ -109,6 +109,7 @@ def _destinations(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
             f"Matrices of true class against pseudo-label at {MOMENTS} moments of training on {scenario}, a row a "
             f"method, and what class {gone} is taken for over training.",
             destinations_figure(counts, names, own[0].scenario["missing"]),
+            scenario,
             wide=True,
         )
 
@@ -232,6 +233,7 @@ def _maps(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
             f"{_rings(own['watched_y'])}map-{slug(scenario)}-{slug(method)}.gif moves.",
             f"Two maps of the watched examples of {scenario}, coloured by pseudo-label before and after {method} used them.",
             map_figure(own, first, len(own["pseudo_labels"]) - 1, names),
+            scenario,
             wide=True,
             moving=functools.partial(map_animation, record, own, first, names),
         )

@@ -151,6 +151,8 @@ class Comparison:
     """By letter, in order."""
     notes: tuple[str, ...]
     """What a reader must know before believing the table."""
+    examples: Mapping[tuple[str, str], str]
+    """Id of the first cell with a result of each (method, scenario) that has one."""
 
     def row(self, scenario: str) -> list[Entry]:
         """The entries of one scenario, in the order of the methods."""
@@ -186,6 +188,12 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame([_cell(record) for record in records], columns=list(_COLUMNS))
 
 
+def with_cost(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that have a final accuracy and took time to train."""
+    known = cells.dropna(subset=["final", "train_s"])
+    return known[known["train_s"] > 0]
+
+
 def compare(records: Sequence[Record]) -> Comparison:
     """The comparison of some records. Methods and scenarios keep the order in which they first appear."""
     methods = tuple(dict.fromkeys(r.method["name"] for r in records))
@@ -203,7 +211,8 @@ def compare(records: Sequence[Record]) -> Comparison:
         row = [_entry(m, scenario, cells[m, scenario], seeds[scenario], reference, footnotes) for m in methods]
         entries |= {(e.method, scenario): e for e in _mark(row)}
     notes = _notes(records, list(entries.values()), seeds)
-    return Comparison(methods, scenarios, seeds, labels, entries, baseline, footnotes.texts, notes)
+    examples = {pair: done[0].id for pair, found in cells.items() if (done := [r for r in found if _has_result(r)])}
+    return Comparison(methods, scenarios, seeds, labels, entries, baseline, footnotes.texts, notes, examples)
 
 
 def long_table(comparison: Comparison) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def verdict(comparison: Comparison) -> str:
 
 def cautions(comparison: Comparison, evidence: Evidence) -> list[str]:
     """What keeps the verdict modest: how each stands against the baseline, and how little few seeds can show."""
-    return [*_against_baseline(comparison, evidence), *_power(comparison)]
+    return [*against_baseline(comparison, evidence), *power(comparison)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -54,7 +54,8 @@ def _seeds(comparison: Comparison) -> str:
     return f"{counts[0]} to {counts[-1]} seeds"
 
 
-def _against_baseline(comparison: Comparison, evidence: Evidence) -> list[str]:
+def against_baseline(comparison: Comparison, evidence: Evidence) -> list[str]:
+    """How each method stands against the baseline, a sentence a method."""
     return [_record_of(comparison, evidence, m) for m in evidence.improvements]
 
 
@@ -80,7 +81,7 @@ def _which(scenarios: list[str]) -> str:
     return "none" if not scenarios else listed(scenarios) if len(scenarios) < 4 else str(len(scenarios))
 
 
-def _power(comparison: Comparison) -> list[str]:
+def power(comparison: Comparison) -> list[str]:
     """An exact sign-flip test of n pairs has no two-sided p below 2 / 2ⁿ."""
     fewest = min((len(s) for s in comparison.seeds.values()), default=0)
     if fewest == 0 or 2 / 2**fewest <= ALPHA:

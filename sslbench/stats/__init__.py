@@ -11,6 +11,7 @@ from sslbench.stats.intervals import Interval, mean_interval
 from sslbench.stats.labels_saved import LabelsSaved, labels_saved
 from sslbench.stats.multiplicity import holm
 from sslbench.stats.paired import PairedComparison, compare_paired
+from sslbench.stats.pareto import pareto_front
 from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
 from sslbench.stats.ranks import Friedman, friedman, ranks
 from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
@@ -51,6 +52,7 @@ __all__ = [
     "paired_t_power",
     "pairs_to_reach",
     "pairwise_wilcoxon",
+    "pareto_front",
     "probability_of_improvement",
     "ranks",
     "seeds_needed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from PIL import Image
 
 from sslbench.records import Record
 from sslbench.report import canvas, plots
 from sslbench.report.evidence import weigh
 from sslbench.report.palette import FURTHER, KNOWN, looks
 from sslbench.report.tables import compare, frame
+from sslbench.stats import mean_interval
 from tests.report.factory import lost, record, whole
 
 
@@ -38,6 +41,7 @@ def test_every_plot_that_applies_is_drawn(gallery: dict[str, canvas.Plot]) -> No
         "ranks",
         "labels-mnist5k",
         "gain-mnist5k",
+        "curves",
         *(f"curves-{name}" for name in curves),
         "boundary-two-moons-6",
         "cost",
@@ -97,6 +101,33 @@ def test_accuracy_over_labels_shows_the_means(gallery: dict[str, canvas.Plot]) -
     assert any(np.allclose(line.get_ydata(), means) for line in lines)
 
 
+def test_accuracy_over_labels_has_the_interval_of_the_mean() -> None:
+    by_seed = dict(enumerate([0.80, 0.86, 0.82, 0.90, 0.84, 0.88]))
+    cells = [(record("vat", f"mnist5k-{n}", seed, value), {}) for n in (20, 50) for seed, value in by_seed.items()]
+    figure = drawn(cells)["labels-mnist5k"].figure
+    bar = figure.axes[0].containers[0].lines[2][0].get_segments()[0]
+    expected = mean_interval([100 * value for value in by_seed.values()], seed=0)
+    assert bar[:, 1] == pytest.approx([expected.low, expected.high])
+
+
+def test_the_front_is_drawn_through_those_that_no_other_beats() -> None:
+    # costs more than pi-model for less accuracy: vat. Quickest: supervised. Best: mixmatch.
+    measured = {"supervised": (1, 0.8), "pi-model": (5, 0.9), "vat": (9, 0.85), "mixmatch": (20, 0.95)}
+    cells = [(record(m, accuracy=a, timing={"train_s": s}), {}) for m, (s, a) in measured.items()]
+    axes = drawn(cells)["cost"].figure.axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [[1, 80], [5, 90], [20, 95]]
+
+
+def test_of_many_seeds_the_mean_is_drawn_and_a_band() -> None:
+    curves = {"step": [0, 1, 2], "test_accuracy": [0.5, 0.6, 0.7]}
+    few, many = (
+        drawn([(record(seed=seed, curves=curves), {}) for seed in range(count)])["curves-mnist5k-50"].figure.axes[0]
+        for count in (plots.MANY, plots.MANY + 1)
+    )
+    assert (len(few.lines), len(few.collections)) == (plots.MANY + 1, 0)
+    assert (len(many.lines), len(many.collections)) == (1, 1)
+
+
 @pytest.mark.parametrize("others", list(itertools.combinations(["vat", "their-method", "b", "pi-model"], 2)))
 def test_a_method_looks_the_same_whichever_others_are_there(others: tuple[str, ...]) -> None:
     alone = looks(["supervised", "my-method"])
@@ -115,6 +146,17 @@ def test_known_looks_share_no_colour_and_no_marker() -> None:
     assert len({look.colour for look in KNOWN.values()}) == len(KNOWN)
     assert len({look.marker for look in KNOWN.values()}) == len(KNOWN)
     assert not {look.colour for look in KNOWN.values()} & {look.colour for look in FURTHER}
+
+
+def test_methods_keep_their_colours_in_the_files() -> None:
+    with canvas.style():
+        figure = canvas.figure(3, 3)
+        figure.subplots().imshow(np.random.default_rng(0).random((30, 30, 3)))  # wants all the colours there are
+        canvas.legend(figure, KNOWN)
+        with Image.open(io.BytesIO(canvas.png(figure))) as picture:
+            kept = {colour for _, colour in picture.convert("RGB").getcolors()}
+    for look in KNOWN.values():
+        assert tuple(round(255 * part) for part in mpl.colors.to_rgb(look.colour)) in kept
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_as_they_were(gallery: dict[str, canvas.Plot]) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from sslbench.errors import BadInput
 from sslbench.report import Report, write_report
-from tests.report.factory import lost, record, whole, write
+from sslbench.report.palette import KNOWN
+from tests.report.factory import ACCURACY, METHODS, SCENARIOS, lost, record, whole, write
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert('x')</script>"
@@ -37,6 +38,9 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self.open, f"</{tag}> closes nothing"
         assert self.open.pop() == tag
+
+    def classed(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.tags if name in (attrs.get("class") or "").split()]
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag]
@@ -91,6 +95,34 @@ def test_the_page_is_well_formed(html: str) -> None:
     assert {str(a["href"])[1:] for a in page.all("a")} <= set(ids)
 
 
+def test_every_accuracy_can_be_asked_about(report: Report, html: str) -> None:
+    page, entries = Page(html), [e for e in report.comparison.entries.values() if e.n]
+    asked = {attrs["id"]: attrs for attrs in page.classed("asked")}
+    assert [b["popovertarget"] for b in page.classed("ask")] == list(asked)
+    assert len(asked) == len(entries)
+    assert all("popover" in attrs for attrs in asked.values())
+    assert "sslbench rerun DIR vat/two-moons-6/seed0" in html
+
+
+def test_every_scenario_has_its_part_with_its_plots(html: str) -> None:
+    parts = Page(html).classed("scenario")
+    assert [part["id"] for part in parts] == [f"scenario-{n + 1}" for n in range(len(SCENARIOS))]
+    assert [("open" in part) for part in parts] == [True] + [False] * (len(SCENARIOS) - 1)  # of so many only the first
+    order = [html.index(text) for text in ('id="scenario-6"', "the boundaries that were learned", 'id="scenario-7"')]
+    assert order == sorted(order)
+
+
+def test_a_method_has_the_colour_of_its_plots_in_the_tables(html: str) -> None:
+    colours = {str(attrs["style"]).removeprefix("background:") for attrs in Page(html).classed("chip")}
+    assert colours == {KNOWN[name].colour for name in METHODS}
+
+
+def test_the_page_loads_itself_again_only_if_asked(tmp_path: Path, html: str) -> None:
+    folder = write(tmp_path, [(record(), {})])
+    assert "location.reload" not in html
+    assert "location.reload" in write_report(folder, reload=True).html.read_text(encoding="utf-8")
+
+
 def test_headings_leave_out_no_level(html: str) -> None:
     levels = [int(tag[1]) for tag, _ in Page(html).tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
@@ -105,6 +137,22 @@ def test_the_page_tells_what_its_reader_asks(html: str) -> None:
     assert "radius = 1.5 (0.3 on two-moons-6" in html
     assert "6d20d38a9f1c" in html
     assert "Only to compare" in html or "only to compare" in html
+
+
+@pytest.mark.slow
+def test_ten_methods_on_twenty_scenarios_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four seeds, to be quick: the pictures, which are most of the page, do not grow with the seeds."""
+    for data in ("fashion", "kmnist"):
+        for name in [n for n in SCENARIOS if n.startswith("mnist5k")]:
+            monkeypatch.setitem(SCENARIOS, name.replace("mnist5k", data), SCENARIOS[name])
+            monkeypatch.setitem(ACCURACY, name.replace("mnist5k", data), ACCURACY[name])
+    monkeypatch.setitem(SCENARIOS, "two-moons-20", SCENARIOS["two-moons-6"] | {"labels": 20})
+    monkeypatch.setitem(ACCURACY, "two-moons-20", ACCURACY["two-moons-6"])
+    methods = tuple(KNOWN)[:10]
+    assert len(SCENARIOS) == 20
+    made = write_report(write(tmp_path, whole(seeds=4, methods=methods, points=20)))
+    assert made.html.stat().st_size < 6e6
+    assert len(Page(made.html.read_text(encoding="utf-8")).classed("scenario")) == 20
 
 
 def test_markup_in_names_and_reasons_is_text(tmp_path: Path) -> None:
