@@ -64,16 +64,6 @@ def test_the_charts_lay_curves_over_each_other_beside_parallel_coordinates(desk:
     assert "vat.weight" not in axes  # it never varies
 
 
-def test_runs_that_are_ticked_can_be_compared(desk: Any, ui: str) -> None:
-    desk.goto(ui)
-    table = driving.follow(desk, "All cells in one table")
-    table.locator(".ag-row input[type=checkbox]").nth(0).check()
-    table.locator(".ag-row input[type=checkbox]").nth(9).check()
-    table.get_by_role("button", name="Compare").click()
-    table.get_by_text("Parallel Coordinates Plot").wait_for()
-    table.get_by_text("Comparing 2 Runs").first.wait_for()
-
-
 def test_the_parent_shows_the_means_the_report_and_the_plots(desk: Any, ui: str) -> None:
     desk.goto(ui)
     desk.get_by_role("link", name="small").last.click()
