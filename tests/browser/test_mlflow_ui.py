@@ -62,26 +62,3 @@ def test_the_charts_lay_curves_over_each_other_beside_parallel_coordinates(desk:
     axes = charts.locator("svg text").all_text_contents()
     assert {"method", "scenario", "vat.radius", "accuracy.final"} <= set(axes)
     assert "vat.weight" not in axes  # it never varies
-
-
-def test_runs_that_are_ticked_can_be_compared(desk: Any, ui: str) -> None:
-    desk.goto(ui)
-    table = driving.follow(desk, "All cells in one table")
-    table.locator(".ag-row input[type=checkbox]").nth(0).check()
-    table.locator(".ag-row input[type=checkbox]").nth(9).check()
-    table.get_by_role("button", name="Compare").click()
-    table.get_by_text("Parallel Coordinates Plot").wait_for()
-    table.get_by_text("Comparing 2 Runs").first.wait_for()
-
-
-def test_the_parent_shows_the_means_the_report_and_the_plots(desk: Any, ui: str) -> None:
-    desk.goto(ui)
-    desk.get_by_role("link", name="small").last.click()
-    desk.get_by_text("Final test accuracy in %").first.wait_for()
-    desk.get_by_role("tab", name="Artifacts").click()
-    desk.get_by_text("report", exact=True).last.click()
-    desk.get_by_text("report.html").first.click()
-    desk.frame_locator("iframe").get_by_text("has the highest mean accuracy").wait_for()
-    desk.get_by_text("plots", exact=True).last.click()
-    desk.get_by_text("cost.png").click()
-    desk.locator("img[src*='cost.png'], img[src^='blob:'], img[src^='data:image']").first.wait_for()
