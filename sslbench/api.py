@@ -58,7 +58,7 @@ def run(
         suite = make_suite(suite, overrides)
     elif not isinstance(suite, Suite):
         suite = read_suite(Path(suite), overrides)
-    place = runner.make_place(executor, device, suite.precision, workers, paths, cluster)
+    place = runner.make_place(executor, device, suite.precision, workers, paths, cluster, retries)
     store = Store(Path(out) if out is not None else runner.results_folder(suite.name))
     with store.lock():
         plan = runner.make_plan(suite, store, retry_failed)

@@ -203,7 +203,8 @@ def run(
     overrides = Overrides(_names(methods), _names(scenarios), seeds, tuple(set_ or ()), timeout)
     chosen = read_suite(suite, overrides)
     cluster = _cluster(ray_address, ray_cpus, ray_gpus)
-    place = runner.make_place(executor, device, chosen.precision, workers, plugins, cluster)
+    tries = RETRIES if retries is None else retries
+    place = runner.make_place(executor, device, chosen.precision, workers, plugins, cluster, tries)
     where, count = place.device, place.workers
     store = Store(out_dir or runner.results_folder(chosen.name))
     if not dry_run:
@@ -224,7 +225,7 @@ def run(
     if stop_after is not None:
         _stop_after(stop_after)
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
-    start = functools.partial(runner.run, retries=RETRIES if retries is None else retries)
+    start = functools.partial(runner.run, retries=tries)
     if plan.pending:
         from sslbench.live import follow
 

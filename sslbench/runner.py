@@ -387,6 +387,7 @@ def make_place(
     workers: int | None = None,
     plugins: Sequence[Path] = (),
     cluster: Cluster | None = None,
+    retries: int = RETRIES,
 ) -> Place:
     """The place of that name: this machine ("local"), or a Ray cluster ("ray").
 
@@ -395,6 +396,7 @@ def make_place(
         workers: processes of this machine, 0 for this process; on a cluster, jobs at a time at most.
         plugins: plugin files that the training needs.
         cluster: for "ray" alone.
+        retries: how often a cluster runs a job again whose node or process died.
 
     Raises:
         BadInput: there is no such place or device, or the cluster cannot be used.
@@ -409,7 +411,7 @@ def make_place(
         where = resolve_device(device, precision)
         count = workers if workers is not None else default_workers(where)
         return Place(LocalExecutor(count, plugins) if count else InlineExecutor(), where, max(count, 1), count > 0)
-    nodes = RayExecutor(cluster or Cluster(), device, plugins, most=workers)
+    nodes = RayExecutor(cluster or Cluster(), device, plugins, retries, workers)
     try:
         _check_precision(precision, nodes.device)
     except BadInput:

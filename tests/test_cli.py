@@ -316,4 +316,6 @@ def test_limits_and_retries_are_checked_and_this_process_says_that_it_cannot_kee
     refused(capsys, *run, "--retries", "-1")
     code, _, err = sslbench(*run, "--workers", "0", "--methods", "supervised", "--timeout", "5", capsys=capsys)
     assert code == 0
-    assert "Warning: --workers 0 runs cells in this process, where no time limit ends them." in " ".join(err.split())
+    assert "Warning: no time limit is kept in this process (--workers 0): cells run as long as they take." in " ".join(
+        err.split()
+    )

@@ -22,7 +22,7 @@ OFTEN = 1e-9  # minutes: after every step
 
 def plan_of(suite, folder):
     store = Store(folder)
-    plan = runner.make_plan(suite, store)
+    plan = runner.make_plan(suite, store, retry_failed=True)
     store.prepare()
     return plan, store
 
@@ -41,19 +41,20 @@ def results(records):
 
 @pytest.fixture
 def stumble(monkeypatch):
-    """Makes training raise after so many steps, once."""
+    """Makes training raise after so many steps, again and again until it is lifted (None)."""
+    advance, left = Training.advance, [None]
+
+    def counted(self, *arguments, **named):
+        if left[0] is not None:
+            if left[0] == 0:
+                raise RuntimeError("stumbled")
+            left[0] -= 1
+        return advance(self, *arguments, **named)
 
     def after(steps):
-        advance, left = Training.advance, [steps]
+        left[0] = steps
 
-        def counted(self, *arguments, **named):
-            left[0] -= 1
-            if left[0] == -1:
-                raise RuntimeError("stumbled")
-            return advance(self, *arguments, **named)
-
-        monkeypatch.setattr(Training, "advance", counted)
-
+    monkeypatch.setattr(Training, "advance", counted)
     return after
 
 
@@ -69,6 +70,7 @@ def test_a_cell_that_failed_goes_on_from_its_checkpoint(mini, tmp_path, stumble)
     failed, _ = sweep(suite, tmp_path / "here")
     assert {r.status for r in failed.values()} == {"failed"}
     assert checkpoints(tmp_path / "here") == sorted(f"{r.key}.npz" for r in failed.values())
+    stumble(None)
     again, heard = sweep(suite, tmp_path / "here")
     assert [(e.done, e.total) for e in heard] == [(4, 6)]
     assert results(again) == results(expected)
@@ -96,6 +98,7 @@ def test_seeds_at_different_steps_train_one_after_the_other(mini, tmp_path, stum
             job, cells=tuple(job.cells[i] for i in places), keys=tuple(job.keys[i] for i in places)
         )
         list(InlineExecutor().run([part]))
+    stumble(None)
     records, heard = sweep(suite, tmp_path / "here")
     assert [e.done for e in heard] == [4, 2]
     assert [records[c.id].provenance.get("resumed_at") for c in job.cells] == [[4], None, [4], [2]]
@@ -118,6 +121,7 @@ def test_what_cannot_be_taken_up_is_told_and_begins_anew(mini, tmp_path, stumble
         path.write_bytes(other.read_bytes())
     else:
         monkeypatch.setattr("sslbench.executors.jobs._processor", lambda: "another processor")
+    stumble(None)
     records, heard = sweep(suite, tmp_path / "here")
     (note,) = heard
     assert str(path) in note.text
@@ -131,6 +135,7 @@ def test_a_checkpoint_of_other_parameters_is_not_taken_up_and_removed(mini, tmp_
     stumble(4)
     sweep(mini(methods=["vat"], checkpoint_every=OFTEN), tmp_path)
     assert len(checkpoints(tmp_path)) == 2
+    stumble(None)
     _, heard = sweep(mini(methods=["vat"], checkpoint_every=OFTEN, method={"vat": {"radius": 0.5}}), tmp_path)
     assert heard == []
     assert not (tmp_path / "checkpoints").exists()
@@ -142,6 +147,7 @@ def test_what_another_suite_keeps_in_the_same_folder_stays(mini, tmp_path, stumb
     kept = checkpoints(tmp_path)
     (tmp_path / "checkpoints" / "torn.123.part").write_bytes(b"")
     (tmp_path / "checkpoints" / "nobody.npz").write_bytes(b"")
+    stumble(None)
     sweep(mini(methods=["supervised"], checkpoint_every=OFTEN), tmp_path)
     assert checkpoints(tmp_path) == kept
 

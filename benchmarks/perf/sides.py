@@ -25,7 +25,7 @@ import torch
 from scipy.stats import binom
 
 from sslbench.engine.seeds import peak_memory, reset_peak_memory
-from sslbench.executors.local import _keep_freed_memory
+from sslbench.executors.local import keep_freed_memory
 
 Work = Callable[..., Any]
 Make = Callable[..., Work]
@@ -106,7 +106,7 @@ class Side:
 
 def _serve(pipe: Connection, make: Make, args: Sequence[Any], device: str, engine: bool, threads: int | None) -> None:
     if engine:
-        _keep_freed_memory()
+        keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     try:

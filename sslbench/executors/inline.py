@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from sslbench.executors.jobs import Ended, Event, Job, Started, told, work
 
 
 class InlineExecutor:
     """Runs jobs where it is called. A time limit is not kept: nobody is there to end a job."""
+
+    persistent: ClassVar[bool] = False
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run each job in turn and yield what happens. How far a running job has come is not told, and the rest when

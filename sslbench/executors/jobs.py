@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -147,6 +147,9 @@ Tell = Callable[..., None]
 
 class Executor(Protocol):
     """Where cells run."""
+
+    persistent: ClassVar[bool]
+    """Whether it runs a job again by itself whose process was lost."""
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run jobs, in order as there is room, and yield what happens.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import ClassVar
 
 from sslbench.errors import BadInput
 from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, timed_out, told, work
@@ -59,6 +60,8 @@ class _Worker:
 
 class LocalExecutor:
     """Runs jobs in worker processes. Closing its iterator stops them."""
+
+    persistent: ClassVar[bool] = False
 
     def __init__(self, workers: int, plugins: Sequence[Path] = ()) -> None:
         """

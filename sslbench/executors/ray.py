@@ -26,12 +26,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from sslbench.errors import BadInput
 from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure
 from sslbench.executors.local import ctrl_c_ignored
 from sslbench.executors.node import Driver
+from sslbench.executors.retries import RETRIES
 
 _context = multiprocessing.get_context("spawn")
 
@@ -88,12 +89,14 @@ class RayExecutor:
     A job whose node or process dies runs again elsewhere, a bounded number of times; what the training raises is a result.
     """
 
+    persistent: ClassVar[bool] = True
+
     def __init__(
         self,
         cluster: Cluster,
         device: str = "auto",
         plugins: Sequence[Path] = (),
-        retries: int = 3,
+        retries: int = RETRIES,
         most: int | None = None,
     ) -> None:
         """Connect, and see what room there is.

@@ -56,8 +56,11 @@ class Queue:
 
 
 def persist(executor: Executor, jobs: Iterable[Job], retries: int = RETRIES) -> Iterator[Event]:
-    """Run jobs until each of their cells has ended for good. Only that is an `Ended`; what runs again is a `Retried`."""
-    queue = Queue(jobs, retries)
+    """Run jobs until each of their cells has ended for good. Only that is an `Ended`; what runs again is a `Retried`.
+
+    Where the executor itself runs lost jobs again, `retries` is its business.
+    """
+    queue = Queue(jobs, 0 if executor.persistent else retries)
     while queue:
         for event in executor.run(queue):
             if isinstance(event, Ended) and (parts := queue.take_back(event)):

@@ -141,9 +141,9 @@ def test_a_failure_comes_back_with_its_settings(tmp_path):
 def test_a_result_that_cannot_be_stored_is_a_failure_of_its_cell(tmp_path, monkeypatch, undisturbed):
     add = Store.append
 
-    def append(self, record, arrays=None):
+    def append(self, record, arrays=None, traceback=""):
         bad = record.seed == 1 and record.status == "ok"
-        add(self, record, {**arrays, "bad": np.array([object()])} if bad else arrays)
+        add(self, record, {**arrays, "bad": np.array([object()])} if bad else arrays, traceback)
 
     monkeypatch.setattr(Store, "append", append)
     sweep(a_suite("nothing"), tmp_path)

@@ -25,6 +25,8 @@ CELLS = tuple(make_suite(CONTENT).cells())
 class Acted:
     """Ends a job as it is told, by the seeds it has."""
 
+    persistent = False
+
     def __init__(self, cause, eager=False):
         self.cause, self.eager, self.begun = cause, eager, []
 
