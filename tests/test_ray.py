@@ -74,7 +74,7 @@ class Nodes:
         raise AssertionError("the cluster did not start")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # which a run in several processes does not split up
 def data(tmp_path_factory):
     """The nodes' own data folder."""
     folder = tmp_path_factory.mktemp("data")
@@ -82,7 +82,7 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # which a run in several processes does not split up
 def nodes(data):
     found = Nodes(3, {"SSLBENCH_DATA": str(data)})
     yield found
@@ -143,7 +143,7 @@ def numbered():
 '''
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # which a run in several processes does not split up
 def plugin(tmp_path_factory):
     path = tmp_path_factory.mktemp("plugin") / "on_a_node.py"
     path.write_text(PLUGIN)
