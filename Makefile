@@ -8,7 +8,7 @@ PIECE ?= 10
 SIZES ?= 100,1000,10000
 PERF = $(if $(QUICK),results/local/perf-$(DEVICE),results/perf-$(DEVICE))
 
-.PHONY: help setup bench bench-article bench-cuda test test-fast test-browser check format perf growth report ui screenshots clean
+.PHONY: help setup bench bench-article bench-cuda test test-fast test-browser test-cluster check format perf growth report ui screenshots clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -33,14 +33,21 @@ bench-cuda: setup  ## everything on full MNIST, ten seeds, on a GPU, in pieces o
 	@echo "sslbench track results/local/full writes the records to MLflow."
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser and not cluster"
 
 test-fast: setup  ## all tests but the slow ones
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not browser and not cluster"
 
 $(VENV)/.browser: $(VENV)/.done
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[browser]"
 	@touch $@
+
+$(VENV)/.cluster: $(VENV)/.done
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[ray]"
+	@touch $@
+
+test-cluster: $(VENV)/.cluster  ## Ray clusters on this machine, a node of which is killed: minutes
+	@$(BIN)/python -m pytest -q tests/test_ray.py
 
 test-browser: $(VENV)/.browser  ## the report and the MLflow UI in a headless Chromium, which must be on the path
 	@$(BIN)/python -m pytest -q tests/browser

@@ -19,7 +19,7 @@ from sslbench.records import Store
 from sslbench.registry import load_plugin
 
 pytest.importorskip("ray", reason='ray is not installed: pip install "sslbench[ray]"')
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 # A cluster of its own process, told by lines what to do: Ray's threads and its warnings stay out of pytest's.
 NODES = """

@@ -165,14 +165,20 @@ def told(job: Job, message: tuple[Any, ...]) -> Resumed | Noted:
 
 
 def work(
-    job: Job, progress: Callable[[int, int, float], None], tell: Tell = lambda *message: None
+    job: Job,
+    progress: Callable[[int, int, float], None],
+    tell: Tell = lambda *message: None,
+    failures: tuple[type[BaseException], ...] = (Exception, SystemExit),
 ) -> tuple[CellResult, ...]:
     """Run a job here. An exception becomes failed records, and so does an attempt to end the process.
 
     Seeds whose checkpoints are at different steps train one group after the other, the furthest first.
+
+    Args:
+        failures: what counts as a failure of the job. `SystemExit` is none where somebody else ends processes by it.
     """
     if job.checkpoints is None:
-        return _work(job, progress, engine.Saver())
+        return _work(job, progress, engine.Saver(), failures)
     files = [_file(job.checkpoints, job, cell, key) for cell, key in zip(job.cells, job.keys, strict=True)]
     found = [_found(file, cell, tell) for file, cell in zip(files, job.cells, strict=True)]
     steps = [0 if checkpoint is None else checkpoint.step for checkpoint in found]
@@ -182,7 +188,7 @@ def work(
         saver = engine.Saver(
             [files[i] for i in places], [c for i in places if (c := found[i])], job.checkpoints.every_s, tell
         )
-        results |= zip(places, _work(job.part(places), progress, saver), strict=True)
+        results |= zip(places, _work(job.part(places), progress, saver, failures), strict=True)
     return tuple(results[i] for i in range(len(job.cells)))
 
 
@@ -201,7 +207,12 @@ def _found(file: engine.CheckpointFile, cell: Cell, tell: Tell) -> engine.Checkp
         return None
 
 
-def _work(job: Job, progress: Callable[[int, int, float], None], saver: engine.Saver) -> tuple[CellResult, ...]:
+def _work(
+    job: Job,
+    progress: Callable[[int, int, float], None],
+    saver: engine.Saver,
+    failures: tuple[type[BaseException], ...],
+) -> tuple[CellResult, ...]:
     started = _now()
     first = job.cells[0]
     try:
@@ -217,7 +228,7 @@ def _work(job: Job, progress: Callable[[int, int, float], None], saver: engine.S
         )
     except engine.Stopped:
         raise
-    except (Exception, SystemExit) as error:
+    except failures as error:
         reason, cause = _reason(error, job), _cause(error)
         failed = failure(job, "failed", reason, traceback.format_exc(), started, cause)
     else:

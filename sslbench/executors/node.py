@@ -91,7 +91,8 @@ def serve(driver: Driver, packed: bytes, tell: Tell, alone: bool = False) -> byt
     job = admit(driver, packed, alone)
     keep_freed_memory()
     here = dataclasses.replace(job, provenance={**job.provenance, **machine_provenance(job.device)})
-    return pickle.dumps(work(here, _now_and_then(tell)))
+    # Ray ends a process whose node is lost by SystemExit: no failure of the job, which runs again elsewhere.
+    return pickle.dumps(work(here, _now_and_then(tell), failures=(Exception,)))
 
 
 def _check_versions(driver: Driver) -> None:

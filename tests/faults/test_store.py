@@ -78,7 +78,7 @@ def test_a_second_process_is_refused_and_told_of_the_first(tmp_path):
 
 
 def test_a_forked_child_does_not_keep_the_lock_of_a_dead_parent(tmp_path):
-    code = HOLD + "import os, signal\nif os.fork():\n  print('held', flush=True); time.sleep(600)\ntime.sleep(5)"
+    code = HOLD + "import os, signal\nif os.fork():\n  time.sleep(600)\nprint('held', flush=True); time.sleep(5)"
     with held_elsewhere(tmp_path / LOCK_FILE, code) as process:
         process.kill()
         process.wait()
