@@ -244,7 +244,7 @@ def grid_table(grid: Grid) -> Table:
     )
     table.add_column(escape(grid.corner), no_wrap=True)
     for column, name in enumerate(grid.header):
-        table.add_column(escape(name), justify="right" if grid.numeric(column) else "left")
+        table.add_column(escape(name), justify="right" if grid.numeric(column) else "left", overflow="fold")
     for row in grid.rows:
         table.add_row(escape(row.name), *map(_cell, row.cells))
     return table

@@ -35,6 +35,10 @@ class Row:
     """Whether it sums up the others, and stays below them however they are sorted."""
 
 
+WIDEST = 4
+"""Methods, at most, that stand beside each other where there are fewer scenarios than methods."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table: a caption, a header, and rows that begin with a name."""
@@ -85,7 +89,7 @@ def difference_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
         for s in _scenarios(comparison, evidence.comparisons)
     ]
     smallest = min(c.test.smallest for c in evidence.comparisons.values())
-    return Grid(
+    grid = Grid(
         f"Difference to {comparison.baseline} on the same seeds in percentage points of final accuracy: mean (95 % interval), "
         "seeds won–lost, and the verdict where there is one.",
         "scenario",
@@ -97,6 +101,7 @@ def difference_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
             f"comparisons of this table; the smallest p that any of them could reach before it is {smallest:.3g}.",
         ),
     )
+    return _narrow(grid)
 
 
 def harm_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
@@ -105,12 +110,21 @@ def harm_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:
     if not others:
         return None
     rows = [Row(s, tuple(_harm(evidence, (m, s)) for m in others)) for s in _scenarios(comparison, evidence.harms)]
-    return Grid(
+    grid = Grid(
         f"Runs that end below {comparison.baseline} on the same seed: how many, and the worst shortfall in percentage points.",
         "scenario",
         tuple(others),
         tuple(rows),
     )
+    return _narrow(grid)
+
+
+def _narrow(grid: Grid) -> Grid:
+    """A table of scenarios by methods, or of methods by scenarios, if these are fewer."""
+    if len(grid.header) <= max(len(grid.rows), WIDEST):
+        return grid
+    turned = (Row(name, tuple(row.cells[i] for row in grid.rows)) for i, name in enumerate(grid.header))
+    return replace(grid, corner="method", header=tuple(row.name for row in grid.rows), rows=tuple(turned))
 
 
 def saved_grid(comparison: Comparison, evidence: Evidence) -> Grid | None:

@@ -78,6 +78,9 @@ def _matrix(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[in
 
 def _shares(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[int]) -> None:
     """Stacked shares over training of the classes that at least one in thirty is taken for; the rest in grey."""
+    counts = (
+        counts.repeat(2, axis=0) if len(counts) == 1 else counts
+    )  # a method that is fitted once: the same throughout
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (points, classes)
     shown = [c for c in np.argsort(-shares.mean(axis=0)) if shares[:, c].max() >= 100 / 30]
     rest = 100 - shares[:, shown].sum(axis=1)
