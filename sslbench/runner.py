@@ -329,7 +329,11 @@ PROBE_STEPS = 4
 
 def seconds_per_cell(plan: Plan, device: str) -> dict[tuple[str, str], float]:
     """Estimated seconds of each pending cell by (method, scenario): from finished cells with the same settings, else by
-    timing a few steps; NaN where that device is on other machines."""
+    timing a few steps; NaN where that device is on other machines.
+
+    Raises:
+        BadInput: a method fails in these steps.
+    """
     estimates: dict[tuple[str, str], float] = {}
     for p in plan.pending:
         pair = p.cell.method_name, p.cell.scenario_name
@@ -354,7 +358,13 @@ def _probe(cell: Cell, device: str) -> float:
     """Seconds that the whole cell would take, judged by its first steps."""
     scenario = cell.scenario
     short = dataclasses.replace(scenario, steps=min(PROBE_STEPS, scenario.steps), points=1)
-    timing = engine.run(cell.method, short, [cell.rng], torch.device(device))[0].timing
+    try:
+        timing = engine.run(cell.method, short, [cell.rng], torch.device(device))[0].timing
+    except Exception as error:
+        raise BadInput(
+            f"{cell.method_name} on {cell.scenario_name} fails in its first steps: {type(error).__name__}: {error}. "
+            f"`sslbench check {cell.method_base}` says where."
+        ) from error
     if scenario.estimator() is not None or not isinstance(
         cell.method, LossMethod
     ):  # there are no steps: that was all of it

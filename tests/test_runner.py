@@ -209,3 +209,13 @@ def test_the_estimate_of_a_fit_does_not_grow_with_the_steps(mini, tmp_path, monk
 def test_no_workers_are_refused():
     with pytest.raises(BadInput, match="at least 1"):
         LocalExecutor(0)
+
+
+def test_a_method_that_fails_at_once_is_one_line_of_the_estimate(mini, tmp_path, monkeypatch):
+    def fails(*given, **named):
+        raise ArithmeticError("no such thing")
+
+    plan = runner.make_plan(mini(methods=["vat"]), Store(tmp_path))
+    monkeypatch.setattr(runner.engine, "run", fails)
+    with pytest.raises(BadInput, match="vat on two-moons-6 fails in its first steps: ArithmeticError: no such thing"):
+        runner.seconds_per_cell(plan, "cpu")
