@@ -8,6 +8,7 @@ from typing import Any
 
 from sslbench import runner
 from sslbench.data.files import save_arrays
+from sslbench.errors import BadInput
 from sslbench.executors import RETRIES, Cluster
 from sslbench.records import Record, Store, current
 from sslbench.registry import load_plugin
@@ -58,6 +59,11 @@ def run(
         suite = make_suite(suite, overrides)
     elif not isinstance(suite, Suite):
         suite = read_suite(Path(suite), overrides)
+    elif overrides != Overrides():
+        raise BadInput(
+            "methods, scenarios, seeds, settings and timeout change a suite file or a dictionary, and this is a Suite that is "
+            "made already: give them to whatever makes it (sslbench.suite.read_suite, make_suite)."
+        )
     place = runner.make_place(executor, device, suite.precision, workers, paths, cluster, retries)
     store = Store(Path(out) if out is not None else runner.results_folder(suite.name))
     with store.lock():

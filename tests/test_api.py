@@ -38,3 +38,8 @@ def test_a_suite_runs_from_a_dictionary_and_becomes_a_frame(tmp_path):
     assert sslbench.write_report(tmp_path).html.exists()
     with pytest.raises(sslbench.BadInput, match="Unknown method"):
         sslbench.run(content, methods=["nothing"], out=tmp_path)
+
+
+def test_a_made_suite_takes_no_overrides(mini, tmp_path):
+    with pytest.raises(sslbench.BadInput, match="a Suite that is made already"):
+        sslbench.run(mini(), seeds=2, out=tmp_path, workers=0)
