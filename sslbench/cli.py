@@ -530,7 +530,7 @@ def _finish(
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
-    from sslbench.runner import CHECKPOINTS, traceback_path
+    from sslbench.runner import CHECKPOINTS
     from sslbench.tracking import shown
 
     history = store.load()
@@ -547,7 +547,7 @@ def _finish(
     here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
-        trace = traceback_path(store, record)
+        trace = store.traceback_path(record)
         where = f"   ({_escaped(str(trace))})" if trace.exists() else ""
         err.print(f"[yellow]{record.status}:[/] {record.id}: {_escaped(record.reason)}{where}", **_PLAIN)
     if interrupted:

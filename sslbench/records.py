@@ -14,13 +14,11 @@ it is the file's first, the folder too. A line that could not be written whole i
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import math
 import os
 import re
-import sys
 import warnings
 import zipfile
 import zlib
@@ -32,6 +30,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic_core import from_json
 
+from sslbench import atomic
 from sslbench.errors import BadInput, Damage
 from sslbench.locks import Holder, Lock
 
@@ -274,8 +273,12 @@ class Store:
 
     def traceback(self, record: Record) -> str:
         """The traceback of a record that failed; empty where there is none."""
-        path = self._file("tracebacks", record.key, "txt")
+        path = self.traceback_path(record)
         return path.read_text(errors="replace") if path.is_file() and not path.is_symlink() else ""
+
+    def traceback_path(self, record: Record) -> Path:
+        """Where the traceback of a record is, if it left one."""
+        return self._file("tracebacks", record.key, "txt")
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -308,7 +311,7 @@ class Store:
         with self.lock(), self._writable():
             with self.path.open("ab"):
                 pass
-            for partial in self.folder.glob("*/*.part"):
+            for partial in self.folder.glob(f"*/*{atomic.PARTIAL}"):
                 if partial.parent.name in ("arrays", "tracebacks"):
                     partial.unlink()
 
@@ -328,10 +331,10 @@ class Store:
                 if arrays:
                     content = io.BytesIO()
                     np.savez_compressed(content, allow_pickle=False, **arrays)
-                    _replace(self._file("arrays", record.key, "npz"), content.getbuffer())
-                trace = self._file("tracebacks", record.key, "txt")
+                    atomic.write(self._file("arrays", record.key, "npz"), content.getbuffer())
+                trace = self.traceback_path(record)
                 if traceback:
-                    _replace(trace, traceback.encode(errors="replace"))
+                    atomic.write(trace, traceback.encode(errors="replace"))
                 else:
                     trace.unlink(missing_ok=True)  # that of an earlier run is no longer true
                 lines.append(record.to_line())
@@ -356,7 +359,7 @@ class Store:
                         file.truncate(size)
                 raise
         if not size:
-            _flush_folder(self.folder)
+            atomic.flush_folder(self.folder)
 
     def _make_folder(self) -> list[Path]:
         """Make the folder and those above it. Returns those that were not there, the innermost first."""
@@ -364,7 +367,7 @@ class Store:
             made = [f for f in (self.folder, *self.folder.parents) if not f.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             for folder in made:
-                _flush_folder(folder.parent)
+                atomic.flush_folder(folder.parent)
         return made
 
     @contextlib.contextmanager
@@ -389,37 +392,6 @@ def _salvaged(line: bytes) -> Iterator[Record]:
     for part in line.split(_SEAL)[1:]:
         with contextlib.suppress(ValueError, TypeError):
             yield Record.from_json(_SEAL + part[: part.rfind(b"}") + 1])
-
-
-def _replace(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that its name has all of it or what it had before, also after a power failure."""
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".part")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk: the name of a new file is not part of the file."""
-    if sys.platform == "win32":  # where a folder cannot be opened, and a name is written with its file
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that knows no such thing
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def load_records(folder: str | Path) -> list[Record]:

@@ -207,11 +207,6 @@ def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
         yield _stored(result, store)
 
 
-def traceback_path(store: Store, record: Record) -> Path:
-    """Where the traceback of a failed cell is, if it left one."""
-    return store.folder / "tracebacks" / f"{record.key}.txt"
-
-
 def _stored(result: CellResult, store: Store) -> Record:
     """The record as it was stored. Of a plugin's result that is no numbers, a failure."""
     try:
@@ -365,9 +360,7 @@ def _probe(cell: Cell, device: str) -> float:
             f"{cell.method_name} on {cell.scenario_name} fails in its first steps: {type(error).__name__}: {error}. "
             f"`sslbench check {cell.method_base}` says where."
         ) from error
-    if scenario.estimator() is not None or not isinstance(
-        cell.method, LossMethod
-    ):  # there are no steps: that was all of it
+    if not engine.descends(cell.method, scenario):  # there are no steps: that was all of it
         return timing["setup_s"] + timing["train_s"] + timing["eval_s"]
     return timing["setup_s"] + scenario.steps / short.steps * timing["train_s"] + scenario.points * timing["eval_s"]
 

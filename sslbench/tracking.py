@@ -31,6 +31,7 @@ from types import ModuleType
 from typing import Any, TypeGuard
 from urllib.parse import quote, unquote, urlsplit
 
+from sslbench import atomic
 from sslbench.errors import BadInput
 from sslbench.records import Record, load_records
 
@@ -146,11 +147,8 @@ def _read_sweep(path: Path) -> Sweep:
 
 
 def _write_sweep(path: Path, sweep: Sweep) -> None:
-    partial = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"sweep": sweep.id, "suite": sweep.suite}) + "\n", encoding="utf-8")
-        partial.replace(path)
+        atomic.write(path, json.dumps({"sweep": sweep.id, "suite": sweep.suite}) + "\n")
     except OSError as error:
         raise BadInput(
             f"{path} cannot be written: {error.strerror}. MLflow needs it to know the sweep again; "

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sslbench import __version__, runner, toml
+from sslbench import __version__, atomic, runner, toml
 from sslbench.errors import BadInput, unknown
 from sslbench.executors import Ended, Executor, InlineExecutor, LocalExecutor, persist
 from sslbench.methods.base import Around, Range
@@ -631,9 +631,7 @@ def write(path: Path, source: str, content: Params) -> None:
         BadInput: it cannot be written.
     """
     head = f"# Written by `sslbench tune` from {source}, whose comments are not here. How it was done: [tuning], at the end.\n\n"
-    partial = path.with_name(f"{path.name}.part")
     try:
-        partial.write_text(head + toml.dumps(relocated(content, path)))
-        partial.replace(path)
+        atomic.write(path, head + toml.dumps(relocated(content, path)))
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}. Give another file with --out.") from error

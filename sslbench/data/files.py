@@ -6,6 +6,7 @@ import array
 import csv
 import functools
 import hashlib
+import io
 import math
 import os
 import re
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sslbench import atomic
 from sslbench.data.base import DATA_VARIABLE, Dataset, cache_folder
 from sslbench.errors import BadInput
 
@@ -482,12 +484,10 @@ def save_arrays(
     if target.suffix != ".npz":
         raise BadInput(f"path = {str(target)!r} does not end in .npz: give such a name.")
     if path is not None or not target.exists():
-        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, **arrays)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            partial.replace(target)
+            atomic.write(target, content.getbuffer())
         except OSError as error:
             raise BadInput(f"{target} cannot be written: {error.strerror}. Give another file with path.") from error
     return target, dataset

@@ -2,7 +2,7 @@
 
 from sslbench.engine.checkpoints import Checkpoint, CheckpointFile, Saver, Stopped, Unusable, tidy
 from sslbench.engine.outcome import Outcome
-from sslbench.engine.seeds import Precision, obstacle, run, stack_width
+from sslbench.engine.seeds import Precision, descends, obstacle, run, stack_width
 
 __all__ = [
     "Checkpoint",
@@ -12,6 +12,7 @@ __all__ = [
     "Saver",
     "Stopped",
     "Unusable",
+    "descends",
     "obstacle",
     "run",
     "stack_width",

@@ -21,7 +21,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import signal
 import struct
 import threading
@@ -37,6 +36,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from sslbench import atomic
 
 FORMAT = 1
 _SHA256_BYTES = 32
@@ -122,17 +123,7 @@ class CheckpointFile:
         head = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         np.savez(buffer, allow_pickle=False, **{_HEADER: head}, **arrays)
         buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
-        self.path.parent.mkdir(exist_ok=True)
-        partial = self.path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        atomic.write(self.path, buffer.getbuffer())
 
 
 def identity_of(path: Path) -> Mapping[str, Any] | None:
@@ -249,7 +240,7 @@ def tidy(folder: Path, pending: Mapping[str, str], finished: set[str]) -> None:
     """
     cells = set(pending.values())
     with contextlib.suppress(OSError):  # a folder that cannot be written is told elsewhere
-        for path in folder.glob("*.part"):
+        for path in folder.glob(f"*{atomic.PARTIAL}"):
             path.unlink()
         for path in folder.glob("*.npz"):
             if path.stem in pending:

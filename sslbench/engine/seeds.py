@@ -41,7 +41,7 @@ def obstacle(method: Method, scenario: Scenario) -> str | None:
 
 def stack_width(method: Method, scenario: Scenario, problem: Problem, device: torch.device) -> int:
     """How many seeds train as one program: as many as pay and fit."""
-    if not _descends(method, scenario) or not stacks(scenario.network(problem), device):
+    if not descends(method, scenario) or not stacks(scenario.network(problem), device):
         return 1
     return max(1, min(16, STACK_BYTES // (problem.x.numel() * problem.x.element_size())))
 
@@ -73,7 +73,7 @@ def run(
         reset_peak_memory(device)
         watch = [rng.child("evaluation") for rng in rngs]
         evaluations = [Evaluation(p, scenario.watched, rng) for p, rng in zip(problems, watch, strict=True)]
-        if _descends(method, scenario):
+        if descends(method, scenario):
             assert isinstance(method, LossMethod)
             outcomes = train(method, scenario, problems, evaluations, training, device, progress, saver)
         else:
@@ -135,7 +135,8 @@ def fit(
     )
 
 
-def _descends(method: Method, scenario: Scenario) -> bool:
+def descends(method: Method, scenario: Scenario) -> bool:
+    """Whether the engine trains it, a step at a time, and not the method itself."""
     return isinstance(method, LossMethod) and scenario.estimator() is None
 
 

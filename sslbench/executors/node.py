@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from sslbench import atomic
 from sslbench.data.base import DATA_VARIABLE
 from sslbench.errors import BadInput
 from sslbench.executors.jobs import Job, machine_provenance, versions, work
@@ -120,10 +121,7 @@ def _settle_in(driver: Driver) -> None:
 def _load(plugin: Plugin) -> None:
     # A file, as its source is hashed and shown in tracebacks; by its content, as Ray kills its processes before they tidy up.
     path = _own_folder() / hashlib.sha256(plugin.content).hexdigest()[:16] / plugin.file
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(plugin.content)
-    partial.replace(path)
+    atomic.write(path, plugin.content)
     load_plugin(path, plugin.module)
 
 

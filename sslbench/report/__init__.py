@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sslbench import atomic
 from sslbench.errors import BadInput, Damage
 from sslbench.records import RECORDS_FILE, DamagedArrays, Record, Store, current
 from sslbench.report import canvas, grids, plots, render, words
@@ -94,10 +95,10 @@ def _write(records: list[Record], store: Store, out: Path, theirs: list[Publishe
         comparison=comparison,
         verdict=verdict(comparison),
     )
-    _text(report.markdown, _markdown(comparison, cells, evidence, damage, known))
-    _text(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
-    _text(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
-    _text(report.html, page(records, cells, comparison, evidence, damage, known, pictures, reload=reload))
+    atomic.write(report.markdown, _markdown(comparison, cells, evidence, damage, known))
+    atomic.write(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
+    atomic.write(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
+    atomic.write(report.html, page(records, cells, comparison, evidence, damage, known, pictures, reload=reload))
     return report
 
 
@@ -167,10 +168,3 @@ def _prepare(folder: Path, *, empty: bool) -> None:
     for old in sorted(folder.iterdir()) if empty else []:
         if old.suffix in (".png", ".svg", ".gif"):
             old.unlink(missing_ok=True)  # another report of the folder may be at it
-
-
-def _text(path: Path, text: str) -> None:
-    """Whole or not at all: a browser may be loading it."""
-    partial = path.with_suffix(f"{path.suffix}.part")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)

@@ -269,7 +269,8 @@ def test_everything_is_flushed_before_what_points_to_it(tmp_path, monkeypatch):
     store = Store(tmp_path / "s")
     store.append(a_record(arrays=["a"]), {"a": np.zeros(2)}, "a traceback")
     store.append(a_record("vat/moons/seed1", "k1"))
-    arrays, trace = ["s/arrays/k0.part", "s/arrays/"], ["s/tracebacks/k0.part", "s/tracebacks/"]
+    part = f"{os.getpid()}.part"
+    arrays, trace = [f"s/arrays/k0.npz.{part}", "s/arrays/"], [f"s/tracebacks/k0.txt.{part}", "s/tracebacks/"]
     assert flushed == ["./", *arrays, *trace, "s/records.jsonl", "s/", "s/records.jsonl"]
 
 
