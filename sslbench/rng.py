@@ -72,7 +72,7 @@ def _draw(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
     """4 * blocks numbers of one kind: (*stack, 4 * blocks)."""
     stack = key.shape[:-1]
     drawn = key.new_empty((*stack, blocks, 4), dtype=torch.int64 if kind == "bits" else torch.float32)
-    chunk = blocks if key.is_cuda else max(1, _CHUNK // max(1, stack.numel()))
+    chunk = blocks if key.device.type != "cpu" else max(1, _CHUNK // max(1, stack.numel()))
     for start in range(0, blocks, chunk):
         stop = min(start + chunk, blocks)
         for place, numbers in enumerate(_numbers(_words(key, counter, start, stop), kind)):
@@ -138,7 +138,7 @@ _lookahead = _Lookahead()
 
 
 def _draw_soon(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
-    if key.is_cuda or counter.dim() > 1:
+    if key.device.type != "cpu" or counter.dim() > 1:
         return _draw(key, counter.expand(*key.shape[:-1], 3), blocks, kind)
     return _lookahead.draw(key, counter, blocks, kind)
 
@@ -167,6 +167,11 @@ def _table(device: torch.device | str) -> Tensor:
     """(_TABLE,) standard normals, the same for all; drawn on the CPU, so that every device has the same bits."""
     table = Rng.root(0).child("noise table").normal(_TABLE)
     return ((table - table.mean()) / table.std()).to(device)
+
+
+def _filled(word: int, device: torch.device) -> Tensor:
+    """A 0-d int64 tensor, written on the device: no copy that the host would wait for."""
+    return torch.full((), word, dtype=torch.int64, device=device)
 
 
 def _digest(name: str | int) -> tuple[int, int, int, int]:
@@ -227,11 +232,11 @@ class Rng:
             return Rng((k0, k1), device=self._device)
         key = self.key
         if belongs:
-            draw = torch.tensor(_MASK, device=key.device)
+            draw = _filled(_MASK, key.device)
             words = philox([draw, draw, *self._position()[1:]], (key[..., 0], key[..., 1]))
             key = torch.stack(words[:2], dim=-1)
         for name in names:
-            counter = [torch.tensor(word, device=key.device) for word in _digest(name)]
+            counter = [_filled(word, key.device) for word in _digest(name)]
             key = torch.stack(philox(counter, (key[..., 0], key[..., 1]))[:2], dim=-1)
         return Rng(key)
 

@@ -66,7 +66,7 @@ def affine(degrees: float, shear: float, scale: float, shift: float) -> View:
         cos, sin = angle.cos() * size, angle.sin() * size
         # From a place in the view to the place in the image that is seen there, both in pixels from the centre.
         matrix = torch.stack([cos, slant * cos - sin, sin, slant * sin + cos], dim=-1).view(n, 1, 2, 2)
-        centre = torch.tensor([width, height], device=x.device, dtype=x.dtype) / 2
+        centre = torch.stack([x.new_full((), m / 2) for m in (width, height)])
         across, down = (torch.arange(m, device=x.device, dtype=x.dtype) + 0.5 for m in (width, height))
         places = torch.stack(torch.meshgrid(across, down, indexing="xy"), dim=-1) - centre  # (height, width, 2)
         seen = (matrix @ places.flatten(0, 1).unsqueeze(-1)).squeeze(-1)  # (n, height · width, 2)

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from sslbench.engine import CheckpointFile
+from sslbench.engine.course import Course, checkpoints_of
 from sslbench.engine.evaluation import Evaluation
-from sslbench.engine.training import Course, Training, checkpoints_of
+from sslbench.engine.training import Training
 from sslbench.methods.base import method
 from sslbench.rng import Rng
 from sslbench.scenarios.base import scenario

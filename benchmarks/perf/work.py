@@ -36,7 +36,7 @@ from sslbench.scenarios.base import Problem, Scenario
 
 
 def engine_steps(setting: Setting, count: int, device: str) -> Callable[[int], int]:
-    """The engine's steps of `count` seeds, as `sslbench.engine.training.train` takes them. Returns the steps taken."""
+    """The engine's steps of `count` seeds, as `sslbench.engine.course.train` takes them. Returns the steps taken."""
     trainings = engine_trainings(setting, seeds(count), torch.device(device), 1)
 
     def work(steps: int) -> int:

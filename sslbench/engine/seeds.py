@@ -13,11 +13,13 @@ from typing import Any, Literal
 import threadpoolctl
 import torch
 
+from sslbench.engine.capture import CudaGraphs
 from sslbench.engine.checkpoints import Saver
+from sslbench.engine.course import Progress, train
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.maps import tsne_map
 from sslbench.engine.outcome import Outcome
-from sslbench.engine.training import Progress, stacks, train
+from sslbench.engine.training import stacks
 from sslbench.methods.base import FitMethod, LossMethod, Predictor, Task
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario
@@ -55,6 +57,7 @@ def run(
     training: Sequence[Rng] | None = None,
     precision: Precision = "float32",
     saver: Saver | None = None,
+    graphs: bool = False,
 ) -> list[Outcome]:
     """Train and evaluate one method on one scenario at several seeds.
 
@@ -64,6 +67,7 @@ def run(
         precision: of matrix products and convolutions on a CUDA device.
         training: the generators that weights, batches and the method's draws follow from; `rngs` if not given.
         saver: has the checkpoints to go on from and writes new ones. A fit method has none.
+        graphs: replay the steps as CUDA graphs, on a CUDA device.
     """
     training = rngs if training is None else training
     with single_thread(device), arithmetic(precision):
@@ -75,7 +79,8 @@ def run(
         evaluations = [Evaluation(p, scenario.watched, rng) for p, rng in zip(problems, watch, strict=True)]
         if descends(method, scenario):
             assert isinstance(method, LossMethod)
-            outcomes = train(method, scenario, problems, evaluations, training, device, progress, saver)
+            recorder = CudaGraphs(device) if graphs and device.type == "cuda" else None
+            outcomes = train(method, scenario, problems, evaluations, training, device, progress, saver, recorder)
         else:
             assert isinstance(method, FitMethod)
             outcomes = [

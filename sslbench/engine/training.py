@@ -1,15 +1,14 @@
-"""The training loop: the seeds of one loss method on one scenario, as one program.
+"""A training step: the seeds of one loss method on one scenario, as one program.
 
-The loop itself never waits for the device: losses are summed there and read at the points of the learning curve.
+It never waits for the device, and copies nothing to it but the rows of the steps up to the next point of the learning curve.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -18,9 +17,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from sslbench.engine.batches import Stream
-from sslbench.engine.checkpoints import UNFIT, Checkpoint, Saver
-from sslbench.engine.evaluation import Evaluation
-from sslbench.engine.outcome import Outcome
+from sslbench.engine.sums import Sums
 from sslbench.methods.base import Batch, Kind, LossMethod, Model, Step
 from sslbench.networks import initial_parameters
 from sslbench.rng import Rng
@@ -28,74 +25,13 @@ from sslbench.scenarios.base import Problem, Scenario
 
 EVALUATION_ROWS = 128
 """Examples evaluated at once on a CPU: so many stay in its cache."""
+CUDA_EVALUATION_ROWS = 2048
+"""Likewise of each seed on CUDA: so many of a whole stack fit its memory."""
 
 # Lanes of the draws within a step. The augmentation of a batch must not depend on what the method draws.
 _WEAK_LABELLED, _WEAK_UNLABELLED, _METHOD, _FIRST_VIEW = 0, 1, 2, 3
 
-TERMS = ("labelled_loss", "unlabelled_loss", "unlabelled_weight", "labelled_gradient", "unlabelled_gradient")
-"""What is read of every method; the rest are its own diagnostics."""
-
-_PSEUDO_LABELS = "pseudo-labels"
-
-Progress = Callable[[int, int, float], None]
-"""Steps done, steps in all, mean training loss of late."""
-
-
 _PARTS: tuple[Kind, Kind] = "labelled", "unlabelled"
-
-_ABSENT = {
-    "labelled": ("unlabelled_loss", "unlabelled_gradient"),
-    "unlabelled": ("labelled_loss", "labelled_gradient"),
-}
-"""What a step of that kind does not have."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was summed on the device since the last point, for each seed."""
-
-    values: list[dict[str, float | None]]
-    diverged: list[bool]
-
-
-class Sums:
-    """Sums of a training step's terms, on the device, for each seed of a stack."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._last: dict[str, Tensor] = {}
-        self._steps: Counter[str] = Counter()
-        self._bad: Tensor | None = None
-
-    def add(self, kind: Kind, terms: dict[str, Tensor], loss: Tensor) -> None:
-        """Terms and loss of one step: each (stack,)."""
-        for name, value in terms.items():
-            if name == "unlabelled_weight":
-                self._last[name] = value
-            elif name not in _ABSENT.get(kind, ()):
-                self._sums[name] = self._sums[name] + value if name in self._sums else value
-                self._steps[name] += 1
-        bad = ~torch.isfinite(loss)
-        self._bad = bad if self._bad is None else self._bad | bad
-
-    def read(self, stack: int) -> Reading:
-        """Means since the last reading. This waits for the device."""
-        means = {name: (total / self._steps[name]).tolist() for name, total in self._sums.items()}
-        means |= {name: value.tolist() for name, value in self._last.items()}
-        diverged = [False] * stack if self._bad is None else self._bad.tolist()
-        self._sums, self._steps, self._last = {}, Counter(), {}
-        return Reading([{name: values[i] for name, values in means.items()} for i in range(stack)], diverged)
-
-    def saved(self) -> tuple[dict[str, Tensor], dict[str, int]]:
-        """What `restore` takes: tensors (stack,), and how many steps each sum is of."""
-        tensors = {f"sum {n}": v for n, v in self._sums.items()} | {f"last {n}": v for n, v in self._last.items()}
-        return tensors if self._bad is None else {**tensors, "bad": self._bad}, dict(self._steps)
-
-    def restore(self, tensors: dict[str, Tensor], steps: dict[str, int]) -> None:
-        """Go on from what `saved` gave."""
-        self._sums = {n.removeprefix("sum "): v for n, v in tensors.items() if n.startswith("sum ")}
-        self._last = {n.removeprefix("last "): v for n, v in tensors.items() if n.startswith("last ")}
-        self._bad, self._steps = tensors.get("bad"), Counter({n: steps[n] for n in self._sums})
 
 
 def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[int]]:
@@ -128,13 +64,15 @@ class Training:
         problems: Sequence[Problem],
         rngs: Sequence[Rng],
         device: torch.device,
+        recorded: bool = False,
     ) -> None:
         """
         Args:
             problems: one for each seed.
             rngs: likewise; initial weights, batches and everything drawn in a step come from it.
+            recorded: its steps will be recorded (`engine.capture`): what changes from step to step must be a tensor.
         """
-        self.method, self.scenario, self.device = method, scenario, device
+        self.method, self.scenario, self.device, self._recorded = method, scenario, device, recorded
         self.sizes = scenario.sizes(problems[0])
         self.network = scenario.network(problems[0])
         self.stacked = stacks(self.network, device)
@@ -192,7 +130,7 @@ class Training:
         }
 
         def tensor(value: Tensor | float) -> Tensor:
-            return torch.as_tensor(value, dtype=total.dtype, device=total.device)
+            return value.to(total.dtype) if isinstance(value, Tensor) else total.new_full((), value)
 
         parts = tensor(loss.labelled), tensor(loss.weight * loss.unlabelled)
         left = _detached(state if loss.state is None else loss.state)
@@ -259,8 +197,8 @@ class Training:
                 epoch = self._steps_done["labelled"] / self.sizes.labelled_steps
                 yield (
                     Step(
-                        index=torch.tensor(index, device=self.device),
-                        epoch=torch.tensor(epoch, dtype=torch.float32, device=self.device),
+                        index=torch.full((), index, device=self.device),
+                        epoch=torch.full((), epoch, dtype=torch.float32, device=self.device),
                         total=total,
                         kind=kind,
                     ),
@@ -290,7 +228,7 @@ class Training:
 
     def probabilities(self, indices: Tensor) -> Tensor:
         """Class probabilities of inputs (stack, m) without dropout: (stack, m, classes)."""
-        rows = EVALUATION_ROWS if self.device.type == "cpu" else indices.shape[1]
+        rows = EVALUATION_ROWS if self.device.type == "cpu" else CUDA_EVALUATION_ROWS
         return torch.cat([self.predict(self.x[part]) for part in indices.split(rows, dim=1)], dim=1)
 
     @torch.no_grad()
@@ -394,10 +332,24 @@ class Training:
         parameters, s = list(self.parameters.values()), self.scenario
         # The fused kernels of a CPU round the ends of a tensor otherwise than its middle: a seed's bits would then depend on
         # its place in the stack.
-        fused = self.device.type != "cpu" or not self.stacked
+        fused = self.device.type == "cuda" or not self.stacked
+        moves = self._recorded and s.schedule != "constant"
+        lr = torch.full((), s.lr, device=self.device) if moves else s.lr
         if s.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=s.lr, weight_decay=s.weight_decay, fused=fused)
-        return torch.optim.SGD(parameters, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused)
+            capturable = self._recorded and self.device.type == "cuda"
+            return torch.optim.Adam(parameters, lr, weight_decay=s.weight_decay, fused=fused, capturable=capturable)
+        return torch.optim.SGD(parameters, lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused)
+
+    def schedule(self, index: int) -> None:
+        """Set the learning rate of a step."""
+        if self.scenario.schedule == "constant":
+            return
+        rate = self.learning_rate(index)
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def learning_rate(self, index: int) -> float:
         """Learning rate of a step, by the scenario's schedule."""
@@ -424,164 +376,3 @@ def stacks(network: nn.Module, device: torch.device) -> bool:
     that a cell computes the same bits in any company.
     """
     return device.type != "cpu" or not any(isinstance(layer, nn.Conv2d) for layer in network.modules())
-
-
-@dataclass
-class Course:
-    """How far the training of a stack has come, beside its tensors."""
-
-    done: int = 0
-    """Steps."""
-    train_s: float = 0.0
-    """Of the whole stack, over all attempts; likewise the next."""
-    eval_s: float = 0.0
-    diverged: dict[int, str] = field(default_factory=dict)
-    """By place in the stack: why."""
-    resumed_at: list[int] = field(default_factory=list)
-    """Steps at which it went on from a checkpoint."""
-
-
-def train(
-    method: LossMethod,
-    scenario: Scenario,
-    problems: Sequence[Problem],
-    evaluations: Sequence[Evaluation],
-    rngs: Sequence[Rng],
-    device: torch.device,
-    progress: Progress,
-    saver: Saver | None = None,
-) -> list[Outcome]:
-    """Train every seed and evaluate it at the points of its learning curve. Timing and memory are the caller's.
-
-    Args:
-        saver: has the checkpoints to go on from, and writes new ones.
-    """
-    saver = saver or Saver()
-    training = Training(method, scenario, problems, rngs, device)
-    course = Course()
-    if saver.found:
-        try:
-            course = _resume(training, evaluations, saver.found)
-        except UNFIT:  # half of it may have been taken up
-            saver.tell("noted", "its checkpoint does not fit: it begins anew")
-            training = Training(method, scenario, problems, rngs, device)
-            for evaluation in evaluations:
-                evaluation.restore([], torch.empty(0, len(evaluation.watched)))
-        else:
-            saver.tell("resumed", course.done, scenario.steps)
-    indices = torch.stack([e.indices + o for e, o in zip(evaluations, training.offsets, strict=True)]).to(device)
-    stack, points, measured = len(problems), set(training.points()), training.measured()
-    readings: list[dict[str, float | None]] = []
-    clock = time.perf_counter()
-    with saver:
-        for step, rows in training.steps(course.done):
-            if scenario.schedule != "constant":
-                for group in training.optimizer.param_groups:
-                    group["lr"] = training.learning_rate(course.done)
-            loss, terms = training.advance(step, rows, course.done in measured)
-            training.sums.add(step.kind, terms, loss)
-            course.done += 1
-            if course.done in points:
-                reading = training.sums.read(stack)
-                course.train_s, clock = course.train_s + time.perf_counter() - clock, time.perf_counter()
-                readings = reading.values
-                _evaluate(training, evaluations, indices, reading, course)
-                progress(course.done, scenario.steps, _mean(readings))
-                course.eval_s, clock = course.eval_s + time.perf_counter() - clock, time.perf_counter()
-                if len(course.diverged) == stack:
-                    break
-            if saver.due() and course.done < scenario.steps:
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)  # what still runs there is training, not saving
-                course.train_s += time.perf_counter() - clock
-                saver.save(checkpoints_of(training, evaluations, course))
-                clock = time.perf_counter()
-    timing = {
-        "train_s": course.train_s / stack,
-        "eval_s": course.eval_s / stack,
-        "steps": course.done,
-        "steps_per_s": course.done * stack / course.train_s,
-        "stack": stack,
-    }
-    outcomes = []
-    for i, (evaluation, problem) in enumerate(zip(evaluations, problems, strict=True)):
-        resumed_at = tuple(course.resumed_at)
-        if i in course.diverged:
-            reason = course.diverged[i]
-            outcomes.append(Outcome("diverged", reason, curves=evaluation.curves, timing=timing, resumed_at=resumed_at))
-            continue
-
-        def predict(x: Tensor, i: int = i) -> Tensor:
-            everyone = x.to(device).expand(stack, *x.shape)
-            return training.predict(everyone)[i].cpu()
-
-        own = {name: value for name, value in readings[i].items() if name not in TERMS}
-        outcomes.append(
-            Outcome(
-                "ok",
-                metrics=evaluation.metrics(),
-                diagnostics=own,
-                curves=evaluation.curves,
-                timing=timing,
-                arrays={**evaluation.arrays, **scenario.arrays(problem, predict)},
-                resumed_at=resumed_at,
-            )
-        )
-    return outcomes
-
-
-def _evaluate(
-    training: Training, evaluations: Sequence[Evaluation], indices: Tensor, reading: Reading, course: Course
-) -> None:
-    """One point of the learning curve of every seed that has not diverged."""
-    probabilities = training.probabilities(indices)
-    for i, evaluation in enumerate(evaluations):
-        if reading.diverged[i] or not bool(probabilities[i].isfinite().all()):
-            steps = training.scenario.steps
-            course.diverged.setdefault(i, f"the loss became NaN or infinite by step {course.done} of {steps}")
-        if i not in course.diverged:
-            evaluation.add(course.done, probabilities[i], {**reading.values[i], **training.epochs()})
-
-
-def checkpoints_of(training: Training, evaluations: Sequence[Evaluation], course: Course) -> list[Checkpoint]:
-    """The checkpoint of each seed of a stack."""
-    seeds, counts = training.saved()
-    made = []
-    for i, (tensors, evaluation) in enumerate(zip(seeds, evaluations, strict=True)):
-        points, pseudo_labels = evaluation.saved()
-        notes = {
-            "points": points,
-            "counts": counts,
-            "diverged": course.diverged.get(i),
-            "train_s": course.train_s / len(seeds),
-            "eval_s": course.eval_s / len(seeds),
-            "resumed_at": course.resumed_at,
-        }
-        made.append(Checkpoint(course.done, {**tensors, _PSEUDO_LABELS: pseudo_labels}, notes))
-    return made
-
-
-def _resume(training: Training, evaluations: Sequence[Evaluation], found: Sequence[Checkpoint]) -> Course:
-    """Take up the checkpoints of all seeds of a stack, all at the same step.
-
-    Raises:
-        One of UNFIT: they are of something else.
-    """
-    course = Course(found[0].step, resumed_at=[*found[0].notes["resumed_at"], found[0].step])
-    if any(c.step != course.done for c in found) or not 0 < course.done < training.scenario.steps:
-        raise ValueError(f"checkpoints at steps {[c.step for c in found]}")
-    for i, (checkpoint, evaluation) in enumerate(zip(found, evaluations, strict=True)):
-        course.train_s += checkpoint.notes["train_s"]
-        course.eval_s += checkpoint.notes["eval_s"]
-        if checkpoint.notes["diverged"] is not None:
-            course.diverged[i] = str(checkpoint.notes["diverged"])
-        evaluation.restore(checkpoint.notes["points"], checkpoint.tensors[_PSEUDO_LABELS])
-    tensors = [{n: v for n, v in c.tensors.items() if n != _PSEUDO_LABELS} for c in found]
-    training.restore(tensors, found[0].notes["counts"])
-    return course
-
-
-def _mean(readings: list[dict[str, float | None]]) -> float:
-    losses = [r.get("labelled_loss") for r in readings]
-    known = [value for value in losses if value is not None and math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -208,8 +208,7 @@ def test_the_training_equals_a_plain_loop(optimizer, schedule):
         expected.append(float(loss.detach()))
     found = []
     for t, (step, rows) in enumerate(training.steps()):
-        for group in training.optimizer.param_groups:
-            group["lr"] = training.learning_rate(t)
+        training.schedule(t)
         found.append(float(training.advance(step, rows)[0][0]))
     assert found == pytest.approx(expected, abs=1e-5)
 
