@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from sslbench.commands.common import PLAIN, escaped, names, out
+from sslbench.commands.console import PLAIN, escaped, out
+from sslbench.commands.options import names
 from sslbench.errors import BadInput
 from sslbench.registry import METHODS, Registry
 
