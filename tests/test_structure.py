@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report", "suite"},
-    "new_scenario": {"data", "runner", "suite", "toml"},
+    "new": {"data", "registry", "runner", "suite", "toml"},
     "api": {"data", "runner", "executors", "records", "registry", "suite"},
     "commands": None,  # everything
     "cli": None,
