@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from sslbench.runner import Plan
     from sslbench.tracking import Background
 
-_time_is_up = False
-"""Whether --stop-after interrupted the run."""
+
+class TimeIsUp(KeyboardInterrupt):
+    """--stop-after interrupts the run, as Ctrl-C would."""
 
 
 def run(
@@ -132,8 +133,8 @@ def run(
         records = follow(start, plan, store, place.executor, where, count, console=err)
     else:  # nothing to watch, but earlier records may have to become the current ones again
         records = start(plan, store, place.executor, where)
-    interrupted = _consume(records, tracker)
-    _finish(store, plan, tracker, interrupted, published)
+    stopped = _consume(records, tracker)
+    _finish(store, plan, tracker, stopped, published)
 
 
 def _cluster(address: str | None, cpus: float | None, gpus: float | None) -> Cluster | None:
@@ -172,23 +173,23 @@ def _stop_after(minutes: float) -> None:
 
     def stop(number: int, frame: object) -> None:
         del number, frame
-        global _time_is_up
-        _time_is_up = True
-        raise KeyboardInterrupt
+        raise TimeIsUp
 
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
 
 
-def _consume(records: Generator[Record, None, None], tracker: Background | None) -> bool:
-    """Take each record as it comes, and hand it to MLflow. Returns whether Ctrl-C ended it."""
+def _consume(records: Generator[Record, None, None], tracker: Background | None) -> int | None:
+    """Take each record as it comes, and hand it to MLflow. Returns the exit code of what ended it early, if anything did."""
     try:
         with contextlib.closing(records):  # which ends the workers, however this ends
             for record in records:
                 if tracker is not None:
                     tracker.log(record)
+    except TimeIsUp:
+        return TIME_UP
     except KeyboardInterrupt:
-        return True
+        return INTERRUPTED
     except BadInput:  # the store can no longer be written
         if tracker is not None:
             tracker.close(interrupted=True)
@@ -196,12 +197,10 @@ def _consume(records: Generator[Record, None, None], tracker: Background | None)
     finally:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
-    return False
+    return None
 
 
-def _finish(
-    store: Store, plan: Plan, tracker: Background | None, interrupted: bool, published: Path | None = None
-) -> None:
+def _finish(store: Store, plan: Plan, tracker: Background | None, stopped: int | None, published: Path | None) -> None:
     """Report, MLflow's end, and the exit code."""
     from sslbench.records import current
     from sslbench.report import write_report
@@ -216,7 +215,7 @@ def _finish(
         tell_left_out(history, records)
     finally:
         if tracker is not None:
-            tracker.close(store.folder / "report", interrupted=interrupted)
+            tracker.close(store.folder / "report", interrupted=stopped is not None)
             if tracker.alive:
                 out.print(f"mlflow  {escaped(shown(tracker.uri))}   (make ui shows it)", **PLAIN)
     here = {p.cell.id for p in plan.planned}
@@ -225,10 +224,10 @@ def _finish(
         trace = store.traceback_path(record)
         where = f"   ({escaped(str(trace))})" if trace.exists() else ""
         err.print(f"[yellow]{record.status}:[/] {record.id}: {escaped(record.reason)}{where}", **PLAIN)
-    if interrupted:
+    if stopped is not None:
         saved = len(list((store.folder / CHECKPOINTS).glob("*.npz")))
         running = f", and {saved} unfinished cells at the step they had reached" if saved else ""
         err.print(f"Stopped. What was finished is kept{running}: the same command goes on from here.", **PLAIN)
-        raise typer.Exit(TIME_UP if _time_is_up else INTERRUPTED)
+        raise typer.Exit(stopped)
     if unfinished:
         raise typer.Exit(FAILED)
