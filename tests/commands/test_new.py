@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sslbench.conformance import cases
-from sslbench.new.method import words_of
+from sslbench.new.from_template import words_of
 from sslbench.registry import load_plugin
 from tests.test_cli import sslbench
 from tests.test_registry import clean_registry  # noqa: F401 (a fixture)
