@@ -86,7 +86,7 @@ def test_no_files_import_one_another_in_a_circle():
     }
     graph = {name: {m if m in home else m.rpartition(".")[0] for m in imported(path)} for name, path in home.items()}
     graph["sslbench"] = set()  # what it hands on, it imports when it is asked for
-    assert len(list(TopologicalSorter(graph).static_order())) == len(FILES)  # a CycleError names the circle
+    TopologicalSorter(graph).prepare()  # a CycleError names the circle
 
 
 def test_every_room_is_in_the_table():
