@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from sslbench.errors import BadInput
+
 PARTIAL = ".part"
 """What the name of a file ends with that is not whole yet. After a kill it may stay: its folder's owner clears it away."""
 
@@ -33,6 +35,21 @@ def write(path: Path, content: bytes | memoryview | str) -> None:
             partial.unlink()
         raise
     flush_folder(path.parent)
+
+
+def save(path: Path, content: bytes | str, remedy: str) -> None:
+    """As `write`, a file that the user asked for.
+
+    Args:
+        remedy: what to do where it cannot be written, as a sentence.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    try:
+        write(path, content)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}. {remedy}") from error
 
 
 def flush_folder(folder: Path) -> None:

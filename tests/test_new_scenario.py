@@ -10,7 +10,7 @@ from sklearn.datasets import load_wine
 
 import sslbench
 from sslbench.errors import BadInput
-from sslbench.new_scenario import write_suite
+from sslbench.new.scenario import write_suite
 from sslbench.records import Store
 from sslbench.suite import read_suite
 from tests.data.test_files import image_folder, write_csv, write_image

@@ -199,7 +199,7 @@ def test_more_seeds_or_methods_leave_the_keys_as_they_are():
 def test_the_source_of_a_method_is_all_that_it_takes_from_its_kind(monkeypatch):
     """The interleaved loop takes its ramp from pseudo_label.py."""
     seen = []
-    monkeypatch.setattr("sslbench.suite.source_digest", lambda *modules: seen.append(modules) or "x")
+    monkeypatch.setattr("sslbench.suite.code.source_digest", lambda *modules: seen.append(modules) or "x")
     list(make_suite(BASE | {"methods": ["pseudo-label-interleaved", "vat"], "scenarios": ["mnist5k-1000-no7"]}).cells())
     modules = [set(m) for m in seen]
     assert any({"sslbench.methods.pseudo_label_interleaved", "sslbench.methods.pseudo_label"} <= m for m in modules)

@@ -19,6 +19,11 @@ from sslbench import tracking
 from sslbench.errors import BadInput
 from sslbench.records import Record, Store
 from sslbench.tracking import Sweep, Tracker, TrackingError, default_uri, points, sweep_of, track, varying
+from sslbench.tracking.client import CHATTER, calm
+from sslbench.tracking.experiment_page import CHARTS, VIEW
+from sslbench.tracking.parameters import IDENTITY
+from sslbench.tracking.stores import sqlite_path
+from sslbench.tracking.tags import DIGEST_LENGTH
 
 pytest.importorskip("mlflow")
 SPLIT = "ab" * 32
@@ -96,7 +101,7 @@ def uri(tmp_path: Path, empty_database: Path) -> str:
 def client_of(uri: str) -> Any:
     from mlflow import MlflowClient
 
-    with tracking._calm():
+    with calm():
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -213,7 +218,7 @@ def test_a_cell_without_a_result_is_a_run_with_its_reason(uri: str, status: Any,
 def test_the_split_is_the_dataset_input(uri: str) -> None:
     a_tracker(uri).log(a_record())
     (given,) = runs_of(uri)["vat/mnist-50/seed0"].inputs.dataset_inputs
-    assert (given.dataset.name, given.dataset.digest) == ("mnist", SPLIT[: tracking.DIGEST_LENGTH])
+    assert (given.dataset.name, given.dataset.digest) == ("mnist", SPLIT[:DIGEST_LENGTH])
     assert json.loads(given.dataset.source)["split_sha256"] == SPLIT
     assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "training"}
 
@@ -326,7 +331,7 @@ def test_a_failed_cell_fails_the_parent(uri: str) -> None:
 
 
 def default_database(uri: str) -> Path:
-    path = tracking._sqlite_path(uri)
+    path = sqlite_path(uri)
     assert path is not None
     return path
 
@@ -444,7 +449,7 @@ def test_nothing_of_the_users_program_is_changed(uri: str, capfd: pytest.Capture
     import mlflow
 
     def state() -> Any:
-        levels = [logging.getLogger(name).level for name in tracking.CHATTER]
+        levels = [logging.getLogger(name).level for name in CHATTER]
         return dict(os.environ), levels, mlflow.get_tracking_uri(), mlflow.active_run()
 
     before = state()
@@ -460,17 +465,15 @@ def test_the_experiment_explains_itself_and_links_to_a_table_of_cells(uri: str) 
     made = client_of(uri).get_experiment(a_tracker(uri, "vat.radius").experiment_id)
     assert made.name == "sslbench/quick"
     assert f"#/experiments/{made.experiment_id}/runs" in made.tags["mlflow.note.content"]
-    view = json.loads(made.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
+    view = json.loads(made.tags[f"mlflow.sharedViewState.{VIEW}"])
     assert {"metrics.`accuracy.final`", "params.`method`", "params.`vat.radius`"} <= set(view["selectedColumns"])
     assert set(view["selectedColumns"]) <= set(view["columnOrder"])
 
 
 def test_the_experiment_offers_curves_and_parallel_coordinates_of_what_varies(uri: str) -> None:
     made = client_of(uri).get_experiment(a_tracker(uri, "vat.radius").experiment_id)
-    charts = json.loads(made.tags[f"mlflow.sharedViewState.{tracking.CHARTS}"])["compareRunCharts"]
-    assert [chart["selectedParams"] for chart in charts if chart["type"] == "PARALLEL"] == [
-        [*tracking.IDENTITY, "vat.radius"]
-    ]
+    charts = json.loads(made.tags[f"mlflow.sharedViewState.{CHARTS}"])["compareRunCharts"]
+    assert [chart["selectedParams"] for chart in charts if chart["type"] == "PARALLEL"] == [[*IDENTITY, "vat.radius"]]
     curves = {chart["metricKey"] for chart in charts if chart["type"] == "LINE"}
     assert "curve/test_accuracy" in curves
     assert made.tags["mlflow.note.content"].startswith("[All cells in one table")

@@ -1,1 +1,1 @@
-"""Commands that have a file of their own, and what all commands share. `sslbench.cli` puts them together."""
+"""The commands, a file each, and what they share (console.py, options.py). `sslbench.cli` puts them together."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from sslbench.commands.common import PLAIN, PluginOption, err, escaped, load_plugins, names, out
+from sslbench.commands.console import FAILED, PLAIN, err, escaped, out
+from sslbench.commands.options import PluginOption, load_plugins, names
 from sslbench.errors import BadInput
 
 if TYPE_CHECKING:
     from sslbench.conformance import Case, Verdict
 
-BROKEN = 1
 WIDE = 120
 """Columns of a terminal that has room for the promises."""
 MARKS = {"passed": "[green]✓[/]", "failed": "[bold red]✗[/]", "skipped": "[dim]–[/]"}
@@ -64,7 +64,7 @@ def check(
     if as_json:
         typer.echo(json.dumps({"methods": [_document(name, each) for name, each in found.items()]}, indent=2))
     if any(f.verdict.status == "failed" for each in found.values() for f in each):
-        raise typer.Exit(BROKEN)
+        raise typer.Exit(FAILED)
 
 
 def _chosen(given: str, plugin: list[Path] | None, every: bool) -> list[str]:

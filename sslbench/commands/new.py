@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Annotated
 
 import typer
 
-from sslbench.commands.common import PLAIN, escaped, names, out
-from sslbench.errors import BadInput
-from sslbench.registry import METHODS, Registry
+from sslbench.commands.console import PLAIN, escaped, out
+from sslbench.commands.options import names
 
 new_app = typer.Typer(
     no_args_is_help=True, help="Write something to start from: a method, or a suite on your own data."
 )
-
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-LONGEST = 40
 
 
 @new_app.callback()
@@ -43,33 +34,13 @@ def method(
 
     One file with the equation, the hyperparameters and the loss, and a small suite that holds it against supervised.
     """
-    _check_name(name, METHODS)
-    words = _words(name)
-    module = words["module"]
-    if package:
-        root = folder / words["distribution"]
-        made = {
-            root / "pyproject.toml": "package.toml",
-            root / "README.md": "package.md",
-            root / f"{words['package']}.py": "method.py",
-            root / "suite.toml": "suite.toml",
-            root / "tests" / f"test_{module}.py": "package_test.py",
-        }
-        then = {
-            "install": f"pip install --no-deps --editable {root}",
-            "check": f"sslbench check {name}",
-            "test": f"pytest {root}",
-            "run": f"sslbench run {root / 'suite.toml'}",
-        }
-    else:
-        plugin, suite = folder / f"{module}.py", folder / f"{module}.toml"
-        made = {plugin: "method.py", suite: "suite.toml"}
-        then = {
-            "check": f"sslbench check {name} --plugin {plugin}",
-            "run": f"sslbench run {suite} --plugin {plugin}",
-        }
-    write_templates(made, words)
-    tell(made, {**then, "ui": "mlflow ui --backend-store-uri sqlite:///results/local/mlflow.db"})
+    from sslbench.new.method import write_method
+
+    made = write_method(name, folder, package)
+    for path in made.files:
+        out.print(f"wrote    {escaped(str(path))}", **PLAIN)
+    for what, command in made.then.items():
+        out.print(f"{what:<8} {escaped(command)}", **PLAIN)
 
 
 @new_app.command(
@@ -96,80 +67,8 @@ def scenario(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Look at your own data, and write a suite file that compares the methods on them."""
-    from sslbench.new_scenario import write_suite
+    from sslbench.new.scenario import write_suite
 
     written = write_suite(data, name, out_dir, label_column, ignore=names(ignore) or (), test=test, force=force)
     for line in written.lines:
         out.print(escaped(line), **PLAIN)
-
-
-# What every `new` needs ----------------------------------------------------------------------------------------------
-
-
-def write_templates(made: Mapping[Path, str], words: Mapping[str, str]) -> None:
-    """Write each file from the template of that name in `sslbench/templates`, `$word` replaced.
-
-    Raises:
-        BadInput: one of them is there already (nothing is written then), or cannot be written.
-    """
-    if there := next((path for path in made if path.exists()), None):
-        raise BadInput(f"{there} is there already, and nothing is overwritten: choose another name or --out FOLDER.")
-    templates = files("sslbench") / "templates"
-    texts = {path: Template((templates / f"{name}.template").read_text()) for path, name in made.items()}
-    for path, template in texts.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(template.substitute(words))
-        except OSError as error:
-            raise BadInput(f"{path} cannot be written: {error.strerror}. Give another folder with --out.") from error
-
-
-def tell(made: Mapping[Path, str], then: Mapping[str, str]) -> None:
-    """Which files there are now, and what to type next."""
-    for path in made:
-        out.print(f"wrote    {escaped(str(path))}", **PLAIN)
-    for what, command in then.items():
-        out.print(f"{what:<8} {escaped(command)}", **PLAIN)
-
-
-def _check_name(name: str, registry: Registry[object]) -> None:
-    if not _NAME.fullmatch(name) or len(name) > LONGEST:
-        raise BadInput(
-            f"'{name}' is no name for a {registry.kind}: give lower-case letters and digits in parts between dashes, such as "
-            f"my-{registry.kind}, at most {LONGEST} of them."
-        )
-    if name in registry:
-        raise BadInput(f"There is a {registry.kind} '{name}' already: choose another name.")
-
-
-def _words(name: str) -> dict[str, str]:
-    """What stands in a template for a name: my-method, my_method, MyMethod, …"""
-    module = name.replace("-", "_")
-    cls = "".join(part.capitalize() for part in name.split("-"))
-    if keyword.iskeyword(cls) or cls in _TAKEN:
-        cls = f"My{cls}"
-    return {
-        "name": name,
-        "title": name.replace("-", " ").capitalize(),
-        "module": module,
-        "cls": cls,
-        "distribution": f"sslbench-{name}",
-        "package": f"sslbench_{module}",
-    }
-
-
-_TAKEN = {
-    "Around",
-    "Batch",
-    "ClassVar",
-    "F",
-    "Loss",
-    "LossMethod",
-    "Model",
-    "NonNegative",
-    "Rng",
-    "Search",
-    "Step",
-    "Tensor",
-}
-"""Names that the template uses itself."""

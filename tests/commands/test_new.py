@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslbench.commands.new import _words
 from sslbench.conformance import cases
+from sslbench.new.from_template import words_of
 from sslbench.registry import load_plugin
 from tests.test_cli import sslbench
 from tests.test_registry import clean_registry  # noqa: F401 (a fixture)
@@ -81,8 +81,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     | st.sampled_from(["loss", "none", "step", "f"])
 )
 def test_every_name_makes_a_class_that_shadows_nothing(name):
-    words = _words(name)
-    template = (ROOT / "sslbench" / "templates" / "method.py.template").read_text()
+    words = words_of(name)
+    template = (ROOT / "sslbench" / "new" / "templates" / "method.py.template").read_text()
     for key in sorted(words, key=len, reverse=True):
         template = template.replace(f"${key}", words[key])
     tree = ast.parse(template)
