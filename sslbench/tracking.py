@@ -41,12 +41,15 @@ REPORT_FOLDER = "report"
 
 IDENTITY = ("method", "scenario", "labels", "seed")
 """Parameters that every cell has, whether or not they vary: they name it."""
+AXES = ("method", "scenario", "labels")
+"""Those of them that are drawn where they vary. Seeds repeat a measurement: their axis would only tangle the lines."""
 
 RUN_STATUS = {"ok": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "timeout": "KILLED", "skipped": "KILLED"}
 """MLflow's status of a cell's run. A skipped cell has a run too: a pair without a result is a row with its
 reason, never a silent gap. KILLED is the one status MLflow has that is neither a result nor an error."""
 
 SWEEP_TAG = "sslbench.sweep"
+VARYING_TAG = "sslbench.varying"
 CELL_TAG = "sslbench.cell"
 RECORD_TAG = "sslbench.record"
 DIGEST_LENGTH = 36
@@ -84,6 +87,10 @@ Semi-supervised learning methods compared on the same splits: suite {suite} of s
 - To compare: tick runs, then *Compare*; or group the table by `method`. The parent's description has the means.
 """
 """The links come first: folded up, MLflow's UI shows the first line alone."""
+REPORT_LINK = (
+    "[The report](#/experiments/{experiment}/runs/{run}/artifacts/{folder}/report.html), with its plots beside it\n\n"
+)
+"""First line of a parent's description: MLflow's UI shows the page itself there."""
 VIEW, CHARTS = "cells", "charts"
 """Views that MLflow's UI offers as shared. Its own default is the parents, folded up, without a metric in sight."""
 VIEW_METRICS = ("accuracy.final", "accuracy.selected", "accuracy.oracle", "train_s")
@@ -157,19 +164,21 @@ def _write_sweep(path: Path, sweep: Sweep) -> None:
 
 
 def varying(cells: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> frozenset[str]:
-    """Names of the hyperparameters worth an axis of their own in a comparison: `vat.radius`, `mnist.missing`.
+    """Names of the parameters worth an axis of their own in a comparison: `method`, `vat.radius`, `mnist.missing`.
 
-    A method's parameter counts where it differs among the variants of one base method. A scenario's counts where it
-    differs within its family at one number of labels: what goes along with `labels` (the budget, say) would only repeat
-    that axis.
+    A method's hyperparameter counts where it differs among the variants of one base method on one scenario: what goes along
+    with the scenario (a radius that suits it, say) would only repeat that axis. A scenario's counts where it differs within
+    its family at one number of labels, for the same reason.
 
     Args:
         cells: (method, scenario) of each cell of the sweep, in the form of `Record.method` and `Record.scenario`.
     """
     seen: dict[tuple[str, Any], set[str]] = defaultdict(set)
     for method, scenario in cells:
-        for name, value in _prefixed(_base(method), method).items():
+        for name, value in zip(AXES, (method["name"], scenario["name"], _text(scenario.get("labels"))), strict=True):
             seen[name, None].add(value)
+        for name, value in _prefixed(_base(method), method).items():
+            seen[name, scenario["name"]].add(value)
         for name, value in _prefixed(scenario["family"], scenario).items():
             seen[name, scenario.get("labels")].add(value)
     return frozenset(name for (name, _), values in seen.items() if len(values) > 1)
@@ -192,7 +201,7 @@ def _params(record: Record, hyperparameters: Collection[str]) -> dict[str, str]:
         "seed": str(record.seed),
     }
     all_of_them = _prefixed(_base(record.method), record.method) | _prefixed(record.scenario["family"], record.scenario)
-    return named | {name: all_of_them.get(name, NOT_HERE) for name in sorted(hyperparameters)}
+    return {name: all_of_them.get(name, NOT_HERE) for name in sorted(hyperparameters)} | named
 
 
 def _tags(record: Record) -> dict[str, str]:
@@ -346,7 +355,7 @@ class Tracker:
         Args:
             uri: MLflow tracking URI: a database (`sqlite:////folder/mlflow.db`) or a server (`http://host:5000`).
             sweep: which parent run of which experiment to go on with, or to begin.
-            hyperparameters: those that become MLflow parameters, as `varying` names them.
+            hyperparameters: the parameters that vary, as `varying` names them; they become MLflow's.
             started_at: when the sweep began, ISO 8601; now by default.
         """
         self.uri = checked(uri)
@@ -392,8 +401,10 @@ class Tracker:
             interrupted: the sweep was stopped and may be resumed.
         """
         with self._speaking("closed"):
+            link = ""
             if report_folder and report_folder.is_dir():
                 self._client.log_artifacts(self.run_id, str(report_folder), REPORT_FOLDER)
+                link = REPORT_LINK.format(experiment=self.experiment_id, run=self.run_id, folder=REPORT_FOLDER)
             runs = []
             known = {child.run_id for child in self._children.values()}
             for run in self._search(self._in_sweep):
@@ -403,7 +414,7 @@ class Tracker:
                     self._client.delete_run(run.info.run_id)
             counts = Counter(run.data.tags.get("status", "failed") for run in runs)
             end = max([self._started, *(run.info.end_time for run in runs)])
-            self._summarise(runs, counts, end)
+            self._summarise(runs, counts, end, link)
             self._client.set_terminated(self.run_id, _parent_status(counts, interrupted), end)
 
     def _open_experiment(self, name: str) -> str:
@@ -416,6 +427,10 @@ class Tracker:
                 f"`MLFLOW_TRACKING_URI='{shown(self.uri)}' mlflow experiments restore -x {experiment.experiment_id}`, "
                 "or give another --tracking-uri."
             )
+        names = self.hyperparameters | set(json.loads(experiment.tags.get(VARYING_TAG, "[]")))
+        for tag, value in _views(names).items():  # the experiment may have grown by what varies in this sweep
+            if experiment.tags.get(tag) != value:
+                self._client.set_experiment_tag(experiment.experiment_id, tag, value)
         return experiment.experiment_id
 
     def _create_experiment(self, name: str) -> str:
@@ -491,15 +506,15 @@ class Tracker:
         self._client.set_terminated(run_id, RUN_STATUS[record.status], end)
         self._children[record.id] = _Child(run_id, digest, True, params)
 
-    def _summarise(self, runs: list[Any], counts: Counter[str], end: int) -> None:
-        """Counts as metrics; the means as a table in the run's description, where they can be read."""
+    def _summarise(self, runs: list[Any], counts: Counter[str], end: int, link: str) -> None:
+        """Counts as metrics; the means as a table in the run's description, where they can be read, below the link."""
         metric, tag = self._mlflow.entities.Metric, self._mlflow.entities.RunTag
         numbers = {f"cells.{status}": counts[status] for status in RUN_STATUS}
-        numbers["train_s"] = sum(run.data.metrics.get("train_s", 0.0) for run in runs)
+        numbers["train_s"] = round(sum(run.data.metrics.get("train_s", 0.0) for run in runs), 2)
         self._client.log_batch(
             self.run_id,
             metrics=[metric(name, float(value), end, 0) for name, value in numbers.items()],
-            tags=[tag("mlflow.note.content", _clip(_description(runs), NOTE_LENGTH))],
+            tags=[tag("mlflow.note.content", _clip(link + _description(runs), NOTE_LENGTH))],
         )
 
     @contextlib.contextmanager
@@ -728,6 +743,12 @@ def _experiment_tags(hyperparameters: Collection[str]) -> dict[str, str]:
         "mlflow.experimentKind": "custom_model_development",  # else the UI guesses, and may offer pages for chat traces
         "mlflow.experiment.primaryMetric.name": "accuracy.final",
         "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+    } | _views(hyperparameters)
+
+
+def _views(hyperparameters: Collection[str]) -> dict[str, str]:
+    return {
+        VARYING_TAG: json.dumps(sorted(hyperparameters)),
         f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(hyperparameters)),
         f"mlflow.sharedViewState.{CHARTS}": json.dumps(_view(hyperparameters) | _charts(hyperparameters)),
     }
@@ -736,7 +757,7 @@ def _experiment_tags(hyperparameters: Collection[str]) -> dict[str, str]:
 def _view(hyperparameters: Collection[str]) -> dict[str, Any]:
     """The table of cells, in the form in which MLflow's UI keeps a shared view; what it does not know it ignores."""
     metrics = [f"metrics.`{name}`" for name in VIEW_METRICS]
-    params = [f"params.`{name}`" for name in (*IDENTITY, *sorted(hyperparameters))]
+    params = [f"params.`{name}`" for name in (*IDENTITY, *sorted(set(hyperparameters) - set(AXES)))]
     name, when = "attributes.`Run Name`", ("runDateAndNestInfo", "duration")
     return {
         "searchFilter": "params.seed != ''",  # parents have none
@@ -749,17 +770,22 @@ def _view(hyperparameters: Collection[str]) -> dict[str, Any]:
 
 
 def _charts(hyperparameters: Collection[str]) -> dict[str, Any]:
-    """The same cells as charts: the curves that a reader looks for first, and parallel coordinates of what varies."""
+    """The same cells as charts: the curves that a reader looks for first, and parallel coordinates of what varies.
+
+    Of a method's own hyperparameters there is no axis: MLflow leaves out of this chart each run that has no number where
+    most runs have one, or a number where most have none. Its page for ticked runs draws them all, on what varies there.
+    """
+    axes = [name for name in AXES if name in hyperparameters]
     parallel = {
         "type": "PARALLEL",
-        "selectedParams": [*IDENTITY, *sorted(hyperparameters)],
+        "selectedParams": axes or ["seed"],
         "selectedMetrics": ["accuracy.final"],
         "showAllRuns": True,
     }
     lines = [{"type": "LINE", "metricKey": f"curve/{name}"} | _LINE for name in VIEW_CURVES]
     place = {"metricSectionId": CHARTS, "deleted": False, "isGenerated": False}
     charts = [{"uuid": f"sslbench-{i}", **chart, **place} for i, chart in enumerate([lines[0], parallel, *lines[1:]])]
-    section = {"uuid": CHARTS, "name": "sslbench", "display": True, "isReordered": False}
+    section = {"uuid": CHARTS, "name": "sslbench", "display": True, "isReordered": False, "columns": 2}
     return {"compareRunCharts": charts, "compareRunSections": [section], "isAccordionReordered": True}
 
 
