@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -54,8 +55,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compare semi-supervised learning methods: methods × scenarios × seeds, on the same splits.",
-    epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input, "
-    "3 stopped by --stop-after.",
+    epilog="Start with `sslbench run quick`, minutes on two CPU cores; `sslbench new suite mine` and `sslbench new method mine` "
+    "write something of your own to start from. Exit codes: 0 done, 1 cells failed, 2 bad input, 3 stopped by --stop-after.",
 )
 DataOption = Annotated[
     Path | None,
@@ -72,7 +73,13 @@ WorkersOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
 ]
-SuiteArgument = Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Suite file, such as benchmarks/quick.toml.")]
+SuiteArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SUITE.toml",
+        help="Suite file, or the name of one that comes with sslbench: quick (`sslbench list suites`).",
+    ),
+]
 PublishedOption = Annotated[
     Path | None,
     typer.Option(help="Published numbers to set ours beside in the report, such as baselines/published.toml."),
@@ -110,18 +117,21 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     "list", epilog="Examples: `sslbench list`, `sslbench list methods --json`, `sslbench list --plugin mine.py`"
 )
 def list_(
-    what: Annotated[str, typer.Argument(metavar="[methods|scenarios]", help="What to list; both if left out.")] = "",
+    what: Annotated[
+        str, typer.Argument(metavar="[methods|scenarios|suites]", help="What to list; all three if left out.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     plugin: PluginOption = None,
 ) -> None:
-    """List the methods and scenarios that are known."""
+    """List the methods and scenarios that are known, and the suites that come with sslbench."""
+    from sslbench import shipped
     from sslbench.registry import METHODS, SCENARIOS
 
     _load_plugins(plugin)
-    known = {"methods": METHODS, "scenarios": SCENARIOS}
+    known = {"methods": METHODS.listings, "scenarios": SCENARIOS.listings, "suites": shipped.listings}
     if what and what not in known:
-        raise BadInput(f"'{what}' cannot be listed: give methods or scenarios, or leave it out for both.")
-    listings = {kind: list(registry.listings()) for kind, registry in known.items() if what in ("", kind)}
+        raise BadInput(f"'{what}' cannot be listed: give methods, scenarios or suites, or leave it out for all three.")
+    listings = {kind: list(entries()) for kind, entries in known.items() if what in ("", kind)}
     if as_json:
         typer.echo(
             json.dumps({kind: [vars(entry) for entry in entries] for kind, entries in listings.items()}, indent=2)
@@ -136,9 +146,9 @@ def list_(
 
 
 @app.command(
-    epilog="Examples: `sslbench run benchmarks/quick.toml`, "
-    "`sslbench run benchmarks/quick.toml --methods supervised,vat --scenarios mnist5k-50 --seeds 10 --set vat.radius=2.0`, "
-    "`sslbench run benchmarks/quick.toml --dry-run`"
+    epilog="Examples: `sslbench run quick`, "
+    "`sslbench run quick --methods supervised,vat --scenarios mnist5k-50 --seeds 10 --set vat.radius=2.0`, "
+    "`sslbench run mine.toml --dry-run`"
 )
 def run(
     context: typer.Context,
@@ -237,8 +247,8 @@ def run(
 
 
 @app.command(
-    epilog="Examples: `sslbench tune benchmarks/quick.toml --scenarios two-moons-6`, "
-    "`sslbench tune benchmarks/quick.toml --methods supervised,vat --trials 40 --out mine.toml`"
+    epilog="Examples: `sslbench tune quick --scenarios two-moons-6`, "
+    "`sslbench tune mine.toml --methods supervised,vat --trials 40 --out mine.toml`"
 )
 def tune(
     suite: SuiteArgument,
@@ -447,7 +457,7 @@ def track(
     out.print(f"{count} cells written to {_escaped(tracking.shown(uri))}", **_PLAIN)
 
 
-@app.command(epilog="Example: `sslbench splits benchmarks/quick.toml --scenarios mnist5k-50 --seeds 3 --out splits`")
+@app.command(epilog="Example: `sslbench splits quick --scenarios mnist5k-50 --seeds 3 --out splits`")
 def splits(
     suite: SuiteArgument,
     scenarios: ScenariosOption = None,
@@ -543,7 +553,7 @@ def _finish(
         if tracker is not None:
             tracker.close(store.folder / "report", interrupted=interrupted)
             if tracker.alive:
-                out.print(f"mlflow  {_escaped(shown(tracker.uri))}   (make ui shows it)", **_PLAIN)
+                out.print(f"mlflow  {_escaped(_how_to_see(shown(tracker.uri)))}", **_PLAIN)
     here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
@@ -661,6 +671,11 @@ def _cluster(address: str | None, cpus: float | None, gpus: float | None) -> Clu
     if address is None and cpus is None and gpus is None:
         return None
     return Cluster(address or "auto", 1.0 if cpus is None else cpus, gpus)
+
+
+def _how_to_see(uri: str) -> str:
+    """An MLflow server is itself what shows the runs; a database needs one."""
+    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(uri)}   (or make ui)"
 
 
 def _use_data(folder: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -12,21 +12,23 @@ from typing import Annotated
 
 import typer
 
+from sslbench import shipped
 from sslbench.commands.common import PLAIN, escaped, names, out
 from sslbench.errors import BadInput
-from sslbench.registry import METHODS, Registry
+from sslbench.registry import METHODS
 
 new_app = typer.Typer(
-    no_args_is_help=True, help="Write something to start from: a method, or a suite on your own data."
+    no_args_is_help=True, help="Write something to start from: a method, a suite, or a suite on your own data."
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 40
+UI = "mlflow ui --backend-store-uri sqlite:///results/local/mlflow.db"
 
 
 @new_app.callback()
 def _root() -> None:
-    """Write something to start from: a method, or a suite on your own data."""
+    """Write something to start from: a method, a suite, or a suite on your own data."""
 
 
 @new_app.command(
@@ -43,7 +45,7 @@ def method(
 
     One file with the equation, the hyperparameters and the loss, and a small suite that holds it against supervised.
     """
-    _check_name(name, METHODS)
+    _check_name(name, "method", taken=name in METHODS)
     words = _words(name)
     module = words["module"]
     if package:
@@ -69,7 +71,19 @@ def method(
             "run": f"sslbench run {suite} --plugin {plugin}",
         }
     write_templates(made, words)
-    tell(made, {**then, "ui": "mlflow ui --backend-store-uri sqlite:///results/local/mlflow.db"})
+    tell(made, {**then, "ui": UI})
+
+
+@new_app.command(epilog="Examples: `sslbench new suite mine`, `sslbench new suite mine --out suites`")
+def suite(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of its results folder: mine.")],
+    folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write NAME.toml.")] = Path(),
+) -> None:
+    """Write a suite to start from: methods, scenarios and seeds, and how variants of them are written."""
+    _check_name(name, "suite", taken=name in shipped.suites())
+    path = folder / f"{name}.toml"
+    write_templates({path: "new_suite.toml"}, _words(name))
+    tell([path], {"cells": f"sslbench run {path} --dry-run", "run": f"sslbench run {path}", "ui": UI})
 
 
 @new_app.command(
@@ -124,7 +138,7 @@ def write_templates(made: Mapping[Path, str], words: Mapping[str, str]) -> None:
             raise BadInput(f"{path} cannot be written: {error.strerror}. Give another folder with --out.") from error
 
 
-def tell(made: Mapping[Path, str], then: Mapping[str, str]) -> None:
+def tell(made: Iterable[Path], then: Mapping[str, str]) -> None:
     """Which files there are now, and what to type next."""
     for path in made:
         out.print(f"wrote    {escaped(str(path))}", **PLAIN)
@@ -132,14 +146,14 @@ def tell(made: Mapping[Path, str], then: Mapping[str, str]) -> None:
         out.print(f"{what:<8} {escaped(command)}", **PLAIN)
 
 
-def _check_name(name: str, registry: Registry[object]) -> None:
+def _check_name(name: str, kind: str, *, taken: bool) -> None:
     if not _NAME.fullmatch(name) or len(name) > LONGEST:
         raise BadInput(
-            f"'{name}' is no name for a {registry.kind}: give lower-case letters and digits in parts between dashes, such as "
-            f"my-{registry.kind}, at most {LONGEST} of them."
+            f"'{name}' is no name for a {kind}: give lower-case letters and digits in parts between dashes, such as "
+            f"my-{kind}, at most {LONGEST} of them."
         )
-    if name in registry:
-        raise BadInput(f"There is a {registry.kind} '{name}' already: choose another name.")
+    if taken:
+        raise BadInput(f"There is a {kind} '{name}' already: choose another name.")
 
 
 def _words(name: str) -> dict[str, str]:
