@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "atomic": set(),
     "rng": set(),
     "registry": set(),
+    "shipped": {"registry"},
     "views": {"rng"},
     "metrics": set(),
     "stats": set(),
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "engine": {"methods.base", "scenarios.base", "networks", "metrics", "rng"},
     "conformance": {"data", "engine", "methods.base", "networks", "rng", "scenarios.base", "suite"},
     "testing": {"conformance", "registry"},
-    "suite": {"registry", "engine", "methods.base", "scenarios.base", "rng", "records"},
+    "suite": {"registry", "shipped", "engine", "methods.base", "scenarios.base", "rng", "records"},
     "locks": set(),
     "records": {"locks"},
     "merging": {"records"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "tracking": {"records"},
     "report": {"records", "stats", "metrics"},
     "live": {"executors", "records", "runner", "report", "suite"},
-    "new": {"data", "registry", "runner", "suite", "toml"},
+    "new": {"data", "registry", "runner", "shipped", "suite", "toml"},
     "api": {"data", "runner", "executors", "records", "registry", "suite"},
     "commands": None,  # everything
     "cli": None,
@@ -86,7 +87,7 @@ def test_no_files_import_one_another_in_a_circle():
     }
     graph = {name: {m if m in home else m.rpartition(".")[0] for m in imported(path)} for name, path in home.items()}
     graph["sslbench"] = set()  # what it hands on, it imports when it is asked for
-    assert len(list(TopologicalSorter(graph).static_order())) == len(FILES)  # a CycleError names the circle
+    TopologicalSorter(graph).prepare()  # a CycleError names the circle
 
 
 def test_every_room_is_in_the_table():
