@@ -90,6 +90,21 @@ def test_no_files_import_one_another_in_a_circle():
     TopologicalSorter(graph).prepare()  # a CycleError names the circle
 
 
+NO_RESULT = {"sslbench.data", "sslbench.data.base", "sslbench.networks", "sslbench.registry", "sslbench.errors"}
+NO_RESULT |= {"sslbench.engine.checkpoints", "sslbench.engine.outcome"}
+"""Names, errors, forms of what is stored: no number follows from them (the data's own digest is in a key)."""
+
+
+def test_what_computes_a_result_is_in_the_keys_with_all_that_it_imports():
+    from sslbench.suite.code import _CORE
+
+    for name in _CORE:
+        for module in imported(ROOT.parent / f"{name.replace('.', '/')}.py"):
+            assert {module, module.rpartition(".")[0]} & {*_CORE, *NO_RESULT}, (
+                f"{name} imports {module}, which no key has"
+            )
+
+
 def test_every_room_is_in_the_table():
     rooms = {p.relative_to(ROOT).parts[0].removesuffix(".py") for p in FILES}
     assert rooms == set(MAY_IMPORT)
