@@ -2,7 +2,7 @@
 
     import sslbench
 
-    records = sslbench.run("benchmarks/quick.toml", methods=["supervised", "vat"], seeds=3)
+    records = sslbench.run("quick", methods=["supervised", "vat"], seeds=3)
     frame = sslbench.frame(records)             # a pandas data frame, a row a cell
 
 A method of one's own needs `sslbench.method`, `LossMethod` and `Loss`; see the README.

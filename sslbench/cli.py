@@ -36,8 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compare semi-supervised learning methods: methods × scenarios × seeds, on the same splits.",
-    epilog="Start with `sslbench run benchmarks/quick.toml`. Exit codes: 0 done, 1 cells failed, 2 bad input, "
-    "3 stopped by --stop-after.",
+    epilog="Start with `sslbench run quick`, minutes on two CPU cores; `sslbench new suite mine` and `sslbench new method mine` "
+    "write something of your own to start from. Exit codes: 0 done, 1 cells failed, 2 bad input, 3 stopped by --stop-after.",
 )
 
 
@@ -68,20 +68,20 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     list_: ("sslbench list", "sslbench list methods --json", "sslbench list --plugin mine.py"),
     run: (
-        "sslbench run benchmarks/quick.toml",
-        "sslbench run benchmarks/quick.toml --methods supervised,vat --scenarios mnist5k-50 --seeds 10 --set vat.radius=2.0",
-        "sslbench run benchmarks/quick.toml --dry-run",
+        "sslbench run quick",
+        "sslbench run quick --methods supervised,vat --scenarios mnist5k-50 --seeds 10 --set vat.radius=2.0",
+        "sslbench run mine.toml --dry-run",
     ),
     tune: (
-        "sslbench tune benchmarks/quick.toml --scenarios two-moons-6",
-        "sslbench tune benchmarks/quick.toml --methods supervised,vat --trials 40 --out mine.toml",
+        "sslbench tune quick --scenarios two-moons-6",
+        "sslbench tune mine.toml --methods supervised,vat --trials 40 --out mine.toml",
     ),
     report: ("sslbench report results/local/quick", "sslbench report results/local/quick --watch"),
     compare: ("sslbench compare results/local/quick vat supervised",),
     rerun: ("sslbench rerun results/quick-cpu vat/mnist5k-50/seed1",),
     merge: ("sslbench merge node1/quick node2/quick --out results/local/quick",),
     track: ("sslbench track results/local/quick --tracking-uri http://127.0.0.1:5000",),
-    splits: ("sslbench splits benchmarks/quick.toml --scenarios mnist5k-50 --seeds 3 --out splits",),
+    splits: ("sslbench splits quick --scenarios mnist5k-50 --seeds 3 --out splits",),
     check: ("sslbench check vat", "sslbench check --plugin mine.py", "sslbench check --all"),
 }
 """The commands in the order of the help, with examples."""

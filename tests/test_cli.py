@@ -158,6 +158,7 @@ def test_list_as_json(capsys):
     assert code == 0
     assert "vat" in {m["name"] for m in content["methods"]}
     assert {"name", "summary", "origin"} == content["scenarios"][0].keys()
+    assert content.keys() == {"methods", "scenarios", "suites"}
 
 
 def refused(capsys, *words):

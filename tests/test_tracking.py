@@ -21,7 +21,6 @@ from sslbench.records import Record, Store
 from sslbench.tracking import Sweep, Tracker, TrackingError, default_uri, points, sweep_of, track, varying
 from sslbench.tracking.client import CHATTER, calm
 from sslbench.tracking.experiment_page import CHARTS, VIEW
-from sslbench.tracking.parameters import IDENTITY
 from sslbench.tracking.stores import sqlite_path
 from sslbench.tracking.tags import DIGEST_LENGTH
 
@@ -150,7 +149,7 @@ def test_a_cell_is_a_child_run_named_by_its_id(uri: str) -> None:
 def test_only_what_varies_is_a_parameter(uri: str) -> None:
     records = [a_record(), a_record("vat+wide", radius=4.0), a_record(scenario="mnist-10"), a_record("pi-model")]
     names = varying((r.method, r.scenario) for r in records)
-    assert names == {"vat.radius"}
+    assert names == {"method", "scenario", "labels", "vat.radius"}
     tracker = a_tracker(uri, *names)
     for record in records:
         tracker.log(record)
@@ -162,7 +161,12 @@ def test_only_what_varies_is_a_parameter(uri: str) -> None:
 
 def test_what_differs_at_one_number_of_labels_varies() -> None:
     records = [a_record(scenario="mnist-50"), a_record(scenario="mnist-50-no7", missing=[7])]
-    assert varying((r.method, r.scenario) for r in records) == {"mnist.missing"}
+    assert varying((r.method, r.scenario) for r in records) == {"scenario", "mnist.missing"}
+
+
+def test_what_goes_along_with_the_scenario_only_repeats_it() -> None:
+    records = [a_record(scenario="mnist-50", radius=2.0), a_record(scenario="moons-50", radius=0.3)]
+    assert varying((r.method, r.scenario) for r in records) == {"scenario"}
 
 
 def test_single_values_are_metrics_and_gaps_are_left_out(uri: str) -> None:
@@ -318,6 +322,9 @@ def test_the_parent_holds_the_report_and_a_summary(uri: str, tmp_path: Path) -> 
     assert parent.info.end_time == 1767348060000
     assert {"cells.ok": 2, "cells.skipped": 1, "train_s": 165.0}.items() <= parent.data.metrics.items()
     note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith(
+        f"[The report](#/experiments/{tracker.experiment_id}/runs/{tracker.run_id}/artifacts/report/"
+    )
     assert "| vat\u2003 | 85.0 ± 7.1 (2)\u2003 |" in note
     assert "self-training/mnist-50/seed0: skipped. needs features" in note
     assert parent.info.status == "FINISHED"
@@ -471,12 +478,33 @@ def test_the_experiment_explains_itself_and_links_to_a_table_of_cells(uri: str) 
 
 
 def test_the_experiment_offers_curves_and_parallel_coordinates_of_what_varies(uri: str) -> None:
-    made = client_of(uri).get_experiment(a_tracker(uri, "vat.radius").experiment_id)
+    made = client_of(uri).get_experiment(a_tracker(uri, "vat.radius", "method", "labels").experiment_id)
     charts = json.loads(made.tags[f"mlflow.sharedViewState.{CHARTS}"])["compareRunCharts"]
-    assert [chart["selectedParams"] for chart in charts if chart["type"] == "PARALLEL"] == [[*IDENTITY, "vat.radius"]]
+    assert axes_of(made) == ["method", "labels"]
     curves = {chart["metricKey"] for chart in charts if chart["type"] == "LINE"}
     assert "curve/test_accuracy" in curves
     assert made.tags["mlflow.note.content"].startswith("[All cells in one table")
+
+
+def axes_of(experiment: Any) -> list[str]:
+    """Parameters on the axes of the parallel-coordinates chart that an experiment offers."""
+    charts = json.loads(experiment.tags[f"mlflow.sharedViewState.{CHARTS}"])["compareRunCharts"]
+    (found,) = [chart["selectedParams"] for chart in charts if chart["type"] == "PARALLEL"]
+    return found
+
+
+def test_an_experiment_that_grows_offers_what_varies_in_any_sweep(uri: str) -> None:
+    client = client_of(uri)
+    for names, wanted in [
+        ((), ["seed"]),
+        (("vat.radius", "method"), ["method"]),
+        (("method", "scenario"), ["method", "scenario"]),
+    ]:
+        made = client.get_experiment(a_tracker(uri, *names).experiment_id)
+        assert axes_of(made) == wanted
+    columns = json.loads(made.tags[f"mlflow.sharedViewState.{VIEW}"])["selectedColumns"]
+    assert "params.`vat.radius`" in columns
+    assert len(set(columns)) == len(columns)
 
 
 def test_a_note_that_a_person_changed_stays(uri: str) -> None:

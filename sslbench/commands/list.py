@@ -1,4 +1,4 @@
-"""`sslbench list`: the methods and scenarios that are known."""
+"""`sslbench list`: what is known by a name: methods, scenarios, suites."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from sslbench.errors import BadInput
 
 
 def list_(
-    what: Annotated[str, typer.Argument(metavar="[methods|scenarios]", help="What to list; both if left out.")] = "",
+    what: Annotated[
+        str, typer.Argument(metavar="[methods|scenarios|suites]", help="What to list; all three if left out.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     plugin: PluginOption = None,
 ) -> None:
-    """List the methods and scenarios that are known."""
+    """List the methods and scenarios that are known, and the suites that come with sslbench."""
+    from sslbench import shipped
     from sslbench.registry import METHODS, SCENARIOS
 
     load_plugins(plugin)
-    known = {"methods": METHODS, "scenarios": SCENARIOS}
+    known = {"methods": METHODS.listings, "scenarios": SCENARIOS.listings, "suites": shipped.listings}
     if what and what not in known:
-        raise BadInput(f"'{what}' cannot be listed: give methods or scenarios, or leave it out for both.")
-    listings = {kind: list(registry.listings()) for kind, registry in known.items() if what in ("", kind)}
+        raise BadInput(f"'{what}' cannot be listed: give methods, scenarios or suites, or leave it out for all three.")
+    listings = {kind: list(entries()) for kind, entries in known.items() if what in ("", kind)}
     if as_json:
         typer.echo(
             json.dumps({kind: [vars(entry) for entry in entries] for kind, entries in listings.items()}, indent=2)

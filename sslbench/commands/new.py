@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sslbench.commands.console import PLAIN, escaped, out
 from sslbench.commands.options import names
 
+if TYPE_CHECKING:
+    from sslbench.new.from_template import Made
+
 new_app = typer.Typer(
-    no_args_is_help=True, help="Write something to start from: a method, or a suite on your own data."
+    no_args_is_help=True, help="Write something to start from: a method, a suite, or a suite on your own data."
 )
 
 
 @new_app.callback()
 def _root() -> None:
-    """Write something to start from: a method, or a suite on your own data."""
+    """Write something to start from: a method, a suite, or a suite on your own data."""
 
 
 @new_app.command(
@@ -36,11 +39,18 @@ def method(
     """
     from sslbench.new.method import write_method
 
-    made = write_method(name, folder, package)
-    for path in made.files:
-        out.print(f"wrote    {escaped(str(path))}", **PLAIN)
-    for what, command in made.then.items():
-        out.print(f"{what:<8} {escaped(command)}", **PLAIN)
+    _tell(write_method(name, folder, package))
+
+
+@new_app.command(epilog="Examples: `sslbench new suite mine`, `sslbench new suite mine --out suites`")
+def suite(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, and that of its results folder: mine.")],
+    folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write NAME.toml.")] = Path(),
+) -> None:
+    """Write a suite to start from: methods, scenarios and seeds, and how variants of them are written."""
+    from sslbench.new.suite import write_suite
+
+    _tell(write_suite(name, folder))
 
 
 @new_app.command(
@@ -72,3 +82,11 @@ def scenario(
     written = write_suite(data, name, out_dir, label_column, ignore=names(ignore) or (), test=test, force=force)
     for line in written.lines:
         out.print(escaped(line), **PLAIN)
+
+
+def _tell(made: Made) -> None:
+    """Which files there are now, and what to type next."""
+    for path in made.files:
+        out.print(f"wrote    {escaped(str(path))}", **PLAIN)
+    for what, command in made.then.items():
+        out.print(f"{what:<8} {escaped(command)}", **PLAIN)

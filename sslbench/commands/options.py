@@ -28,7 +28,13 @@ WorkersOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME.KEY=VALUE", help="Change a parameter. Repeatable.")
 ]
-SuiteArgument = Annotated[Path, typer.Argument(metavar="SUITE.toml", help="Suite file, such as benchmarks/quick.toml.")]
+SuiteArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SUITE.toml",
+        help="Suite file, or the name of one that comes with sslbench: quick (`sslbench list suites`).",
+    ),
+]
 PublishedOption = Annotated[
     Path | None,
     typer.Option(help="Published numbers to set ours beside in the report, such as baselines/published.toml."),

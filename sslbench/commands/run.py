@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shlex
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -217,7 +218,7 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, stopped: int |
         if tracker is not None:
             tracker.close(store.folder / "report", interrupted=stopped is not None)
             if tracker.alive:
-                out.print(f"mlflow  {escaped(shown(tracker.uri))}   (make ui shows it)", **PLAIN)
+                out.print(f"mlflow  {escaped(_how_to_see(shown(tracker.uri)))}", **PLAIN)
     here = {p.cell.id for p in plan.planned}
     unfinished = [r for r in records if r.id in here and r.status not in ("ok", "skipped")]
     for record in unfinished:
@@ -231,3 +232,8 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, stopped: int |
         raise typer.Exit(stopped)
     if unfinished:
         raise typer.Exit(FAILED)
+
+
+def _how_to_see(uri: str) -> str:
+    """An MLflow server is itself what shows the runs; a database needs one."""
+    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(uri)}   (or make ui)"

@@ -1,1 +1,1 @@
-"""Something to start from, as files: a method, or a suite on a user's own data."""
+"""Something to start from, as files: a method, a suite, or a suite on a user's own data."""

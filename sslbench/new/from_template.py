@@ -15,6 +15,7 @@ from sslbench.errors import BadInput
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 40
+UI = "mlflow ui --backend-store-uri sqlite:///results/local/mlflow.db"
 
 
 @dataclass(frozen=True)

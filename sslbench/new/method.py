@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sslbench.new.from_template import Made, check_name, words_of, write_templates
+from sslbench.new.from_template import UI, Made, check_name, words_of, write_templates
 from sslbench.registry import METHODS
 
 
@@ -45,4 +45,4 @@ def write_method(name: str, folder: Path = Path(), package: bool = False) -> Mad
             "run": f"sslbench run {suite} --plugin {plugin}",
         }
     write_templates(made, words)
-    return Made(tuple(made), {**then, "ui": "mlflow ui --backend-store-uri sqlite:///results/local/mlflow.db"})
+    return Made(tuple(made), {**then, "ui": UI})

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Lt
 from pydantic import ConfigDict
 
+from sslbench import shipped
 from sslbench.engine import Precision
 from sslbench.errors import BadInput
 from sslbench.suite.forms import Form
@@ -53,15 +54,19 @@ TABLES = ("method", "scenario", "grid", "tuning")
 
 
 def read_content(path: Path) -> Params:
-    """The document in a suite file, as `make_suite` takes it.
+    """The document in a suite file, or in the suite of that name that comes with sslbench, as `make_suite` takes it.
 
     Raises:
         BadInput: there is no such file, or it is not TOML.
     """
+    path = shipped.located(path)
     try:
         content = tomllib.loads(path.read_text())
     except FileNotFoundError as error:
-        raise BadInput(f"No suite file {path}: give the path of a TOML file, such as benchmarks/quick.toml.") from error
+        raise BadInput(
+            f"No suite file {path}: give the path of a TOML file, or the name of a suite that comes with sslbench "
+            f"({', '.join(shipped.suites())}); `sslbench new suite NAME` writes a file to start from."
+        ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"The suite file {path} cannot be read: {error}") from error
     content.setdefault("name", path.stem)

@@ -6,7 +6,9 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sslbench.tracking.parameters import IDENTITY
+from sslbench.tracking.parameters import AXES, IDENTITY
+
+VARYING_TAG = "sslbench.varying"
 
 NOTE = """\
 [All cells in one table, best first]({table}) · [their curves and parallel coordinates]({charts})
@@ -39,6 +41,13 @@ def experiment_tags(hyperparameters: Collection[str]) -> dict[str, str]:
         "mlflow.experimentKind": "custom_model_development",  # else the UI guesses, and may offer pages for chat traces
         "mlflow.experiment.primaryMetric.name": "accuracy.final",
         "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+    } | views(hyperparameters)
+
+
+def views(hyperparameters: Collection[str]) -> dict[str, str]:
+    """The tags that grow with what varies in an experiment."""
+    return {
+        VARYING_TAG: json.dumps(sorted(hyperparameters)),
         f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(hyperparameters)),
         f"mlflow.sharedViewState.{CHARTS}": json.dumps(_view(hyperparameters) | _charts(hyperparameters)),
     }
@@ -47,7 +56,7 @@ def experiment_tags(hyperparameters: Collection[str]) -> dict[str, str]:
 def _view(hyperparameters: Collection[str]) -> dict[str, Any]:
     """The table of cells, in the form in which MLflow's UI keeps a shared view; what it does not know it ignores."""
     metrics = [f"metrics.`{name}`" for name in VIEW_METRICS]
-    params = [f"params.`{name}`" for name in (*IDENTITY, *sorted(hyperparameters))]
+    params = [f"params.`{name}`" for name in (*IDENTITY, *sorted(set(hyperparameters) - set(AXES)))]
     name, when = "attributes.`Run Name`", ("runDateAndNestInfo", "duration")
     return {
         "searchFilter": "params.seed != ''",  # parents have none
@@ -60,17 +69,22 @@ def _view(hyperparameters: Collection[str]) -> dict[str, Any]:
 
 
 def _charts(hyperparameters: Collection[str]) -> dict[str, Any]:
-    """The same cells as charts: the curves that a reader looks for first, and parallel coordinates of what varies."""
+    """The same cells as charts: the curves that a reader looks for first, and parallel coordinates of what varies.
+
+    Of a method's own hyperparameters there is no axis: MLflow leaves out of this chart each run that has no number where
+    most runs have one, or a number where most have none. Its page for ticked runs draws them all, on what varies there.
+    """
+    axes = [name for name in AXES if name in hyperparameters]
     parallel = {
         "type": "PARALLEL",
-        "selectedParams": [*IDENTITY, *sorted(hyperparameters)],
+        "selectedParams": axes or ["seed"],
         "selectedMetrics": ["accuracy.final"],
         "showAllRuns": True,
     }
     lines = [{"type": "LINE", "metricKey": f"curve/{name}"} | _LINE for name in VIEW_CURVES]
     place = {"metricSectionId": CHARTS, "deleted": False, "isGenerated": False}
     charts = [{"uuid": f"sslbench-{i}", **chart, **place} for i, chart in enumerate([lines[0], parallel, *lines[1:]])]
-    section = {"uuid": CHARTS, "name": "sslbench", "display": True, "isReordered": False}
+    section = {"uuid": CHARTS, "name": "sslbench", "display": True, "isReordered": False, "columns": 2}
     return {"compareRunCharts": charts, "compareRunSections": [section], "isAccordionReordered": True}
 
 

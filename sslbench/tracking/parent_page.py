@@ -10,6 +10,11 @@ from typing import Any
 
 from sslbench.tracking.texts import clip
 
+REPORT_LINK = (
+    "[The report](#/experiments/{experiment}/runs/{run}/artifacts/{folder}/report.html), with its plots beside it\n\n"
+)
+"""First line of a parent's description: MLflow's UI shows the page itself there."""
+
 
 def description_of(runs: list[Any]) -> str:
     """The parent's page: mean final accuracies, and what has no result, in Markdown."""

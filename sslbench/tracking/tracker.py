@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from typing import Any
 from sslbench.errors import BadInput
 from sslbench.records import Record
 from sslbench.tracking.client import calm, import_mlflow
-from sslbench.tracking.experiment_page import experiment_tags, note_of
+from sslbench.tracking.experiment_page import VARYING_TAG, experiment_tags, note_of, views
 from sslbench.tracking.metrics import milliseconds, points, span_of
 from sslbench.tracking.parameters import params_of
-from sslbench.tracking.parent_page import description_of
+from sslbench.tracking.parent_page import REPORT_LINK, description_of
 from sslbench.tracking.stores import artifacts_of, checked, create_database, shown, sqlite_path
 from sslbench.tracking.sweep import Sweep
 from sslbench.tracking.tags import dataset_of, digest_of, tags_of
@@ -68,7 +69,7 @@ class Tracker:
         Args:
             uri: MLflow tracking URI: a database (`sqlite:////folder/mlflow.db`) or a server (`http://host:5000`).
             sweep: which parent run of which experiment to go on with, or to begin.
-            hyperparameters: those that become MLflow parameters, as `varying` names them.
+            hyperparameters: the parameters that vary, as `varying` names them; they become MLflow's.
             started_at: when the sweep began, ISO 8601; now by default.
         """
         self.uri = checked(uri)
@@ -114,8 +115,10 @@ class Tracker:
             interrupted: the sweep was stopped and may be resumed.
         """
         with self._speaking("closed"):
+            link = ""
             if report_folder and report_folder.is_dir():
                 self._client.log_artifacts(self.run_id, str(report_folder), REPORT_FOLDER)
+                link = REPORT_LINK.format(experiment=self.experiment_id, run=self.run_id, folder=REPORT_FOLDER)
             runs = []
             known = {child.run_id for child in self._children.values()}
             for run in self._search(self._in_sweep):
@@ -125,7 +128,7 @@ class Tracker:
                     self._client.delete_run(run.info.run_id)
             counts = Counter(run.data.tags.get("status", "failed") for run in runs)
             end = max([self._started, *(run.info.end_time for run in runs)])
-            self._summarise(runs, counts, end)
+            self._summarise(runs, counts, end, link)
             self._client.set_terminated(self.run_id, _parent_status(counts, interrupted), end)
 
     def _open_experiment(self, name: str) -> str:
@@ -138,6 +141,10 @@ class Tracker:
                 f"`MLFLOW_TRACKING_URI='{shown(self.uri)}' mlflow experiments restore -x {experiment.experiment_id}`, "
                 "or give another --tracking-uri."
             )
+        names = self.hyperparameters | set(json.loads(experiment.tags.get(VARYING_TAG, "[]")))
+        for tag, value in views(names).items():  # the experiment may have grown by what varies in this sweep
+            if experiment.tags.get(tag) != value:
+                self._client.set_experiment_tag(experiment.experiment_id, tag, value)
         return experiment.experiment_id
 
     def _create_experiment(self, name: str) -> str:
@@ -211,15 +218,15 @@ class Tracker:
         self._client.set_terminated(run_id, RUN_STATUS[record.status], end)
         self._children[record.id] = _Child(run_id, digest, True, params)
 
-    def _summarise(self, runs: list[Any], counts: Counter[str], end: int) -> None:
-        """Counts as metrics; the means as a table in the run's description, where they can be read."""
+    def _summarise(self, runs: list[Any], counts: Counter[str], end: int, link: str) -> None:
+        """Counts as metrics; the means as a table in the run's description, where they can be read, below the link."""
         metric, tag = self._mlflow.entities.Metric, self._mlflow.entities.RunTag
         numbers = {f"cells.{status}": counts[status] for status in RUN_STATUS}
-        numbers["train_s"] = sum(run.data.metrics.get("train_s", 0.0) for run in runs)
+        numbers["train_s"] = round(sum(run.data.metrics.get("train_s", 0.0) for run in runs), 2)
         self._client.log_batch(
             self.run_id,
             metrics=[metric(name, float(value), end, 0) for name, value in numbers.items()],
-            tags=[tag("mlflow.note.content", clip(description_of(runs), NOTE_LENGTH))],
+            tags=[tag("mlflow.note.content", clip(link + description_of(runs), NOTE_LENGTH))],
         )
 
     @contextlib.contextmanager
