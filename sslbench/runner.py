@@ -33,7 +33,7 @@ from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
 from sslbench.scenarios.base import Scenario
-from sslbench.suite import Cell, Method, Suite, make_suite, seed_rng
+from sslbench.suite import Cell, Method, Suite, data_digests, make_suite, seed_rng
 
 CHECKPOINTS = "checkpoints"
 """Folder in a results folder, while there are any."""
@@ -69,6 +69,8 @@ class Plan:
     """Seconds that each cell may take."""
     checkpoint_every: float = 0.0
     """Minutes between checkpoints of a running cell; 0: none."""
+    cuda_graphs: bool = False
+    """Replay training steps as CUDA graphs, on a CUDA device."""
 
     @property
     def finished(self) -> list[Record]:
@@ -110,7 +112,7 @@ def make_plan(suite: Suite, store: Store, retry_failed: bool = False) -> Plan:
         key = cell.key(digests[cell.scenario_name][cell.seed])
         planned.append(Planned(cell, key, finished.get((cell.id, key)), failed.get((cell.id, key))))
     tuning = {name: value for name, value in suite.tuning.items() if isinstance(value, str | int | float)}
-    return Plan(tuple(planned), tuple(history), tuning, timeout, suite.checkpoint_every)
+    return Plan(tuple(planned), tuple(history), tuning, timeout, suite.checkpoint_every, suite.cuda_graphs)
 
 
 def _would_fail_again(record: Record, timeout: float | None) -> bool:
@@ -125,19 +127,17 @@ def _would_fail_again(record: Record, timeout: float | None) -> bool:
 
 
 def check(name: str, suite: Suite) -> dict[int, str]:
-    """The data's digest at each seed of a scenario, after a look at whether its split can be had.
+    """What keys have of a scenario's data at each seed, after a look at whether its split can be had.
 
     Raises:
         BadInput: data or a split that cannot be had, a method that makes no sense of them.
     """
     scenario = suite.scenarios[name][1]
-    digests = {}
+    seeds = suite.seeds(name)
+    rng = seed_rng(suite.seed, seeds[-1])
     try:
-        for seed in suite.seeds(name):
-            rng = seed_rng(suite.seed, seed)
-            dataset = scenario.dataset(rng.child("data"))
-            digests[seed] = dataset.sha256
-        split = scenario.split(dataset, rng.child("split"))
+        digests = data_digests(scenario, suite.seed, seeds)
+        split = scenario.split(scenario.dataset(rng.child("data")), rng.child("split"))
         if scenario.estimator() is None:
             for method_name in suite.methods_on(name):
                 _check_method(method_name, suite.methods[method_name][1][name], scenario, scenario.sizes(split))
@@ -233,8 +233,11 @@ def make_jobs(plan: Plan, device: str, workers: int, checkpoints: Checkpointing 
     """Pending cells in stacks: the seeds of a method on a scenario, as many together as pay."""
     provenance = common_provenance(device) | ({"tuning": dict(plan.tuning)} if plan.tuning else {})
     groups = [list(g) for _, g in itertools.groupby(plan.pending, lambda p: (p.cell.method_name, p.cell.scenario_name))]
-    jobs = stacked(groups, stack_widths(groups, device), device, workers, provenance, plan.timeout)
-    return [dataclasses.replace(job, checkpoints=checkpoints) for job in jobs]
+    jobs = stacked(groups, stack_widths(groups, device), device, workers, provenance)
+    return [
+        dataclasses.replace(job, timeout=plan.timeout, checkpoints=checkpoints, cuda_graphs=plan.cuda_graphs)
+        for job in jobs
+    ]
 
 
 def stacked(
@@ -243,7 +246,6 @@ def stacked(
     device: str,
     workers: int,
     provenance: Mapping[str, Any],
-    timeout: float | None = None,
 ) -> list[Job]:
     """Jobs of groups of cells, each a method on a scenario, whose seeds train at most so many together."""
     jobs = []
@@ -251,7 +253,7 @@ def stacked(
         if len(groups) < workers:  # rather narrow stacks than idle workers
             width = min(width, -(-len(group) * len(groups) // workers))
         jobs += [
-            Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance, timeout)
+            Job(tuple(p.cell for p in part), tuple(p.key for p in part), device, provenance)
             for part in _batched(group, width)
         ]
     return jobs

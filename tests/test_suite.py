@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sslbench import suite
 from sslbench.errors import BadInput
 from sslbench.runner import resolve_device
-from sslbench.suite import Overrides, make_suite, params, parse_seeds, read_content, read_suite, relocated
+from sslbench.scenarios.two_moons import TwoMoons
+from sslbench.suite import Overrides, data_digests, make_suite, params, parse_seeds, read_content, read_suite, relocated
 
 BASE = {"name": "x", "methods": ["supervised", "vat"], "scenarios": ["mnist5k-50", "two-moons-6"]}
 SUITES = sorted(Path(__file__).parent.parent.glob("benchmarks/*.toml"))
@@ -310,6 +311,29 @@ def test_precision_is_part_of_the_key_and_of_cuda():
         make_suite(BASE | {"precision": "half"})
     with pytest.raises(BadInput, match="arithmetic of CUDA devices"):
         resolve_device("cpu", "tf32")
+
+
+def test_cuda_graphs_change_no_key():
+    assert keys(make_suite(BASE)) == keys(make_suite(BASE | {"cuda_graphs": True}))
+    assert make_suite(BASE | {"cuda_graphs": True}).cuda_graphs
+    with pytest.raises(BadInput, match="cuda_graphs = 'yes' is not valid"):
+        make_suite(BASE | {"cuda_graphs": "yes"})
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_planning_draws_no_data_of_which_it_is_told_that_they_are_drawn(drawn):
+    asked = []
+
+    class Data(TwoMoons):
+        def dataset(self, rng):
+            asked.append(rng.key.tolist())
+            return dataclasses.replace(super().dataset(rng), drawn=drawn)
+
+    digests = data_digests(Data(labels=6), 0, [5, 6, 7])
+    assert len(asked) == (1 if drawn else 4)
+    assert len(set(digests.values())) == (1 if drawn else 3)
+    others = data_digests(Data(labels=6, noise=0.2), 0, [5, 6, 7])
+    assert set(others.values()).isdisjoint(digests.values())
 
 
 # Paths of data

@@ -31,6 +31,9 @@ class Dataset:
     y_test: Tensor
     """Its labels (m,), int64."""
     class_names: tuple[str, ...]
+    drawn: bool = False
+    """Whether it was drawn, so that parameters, seed and code say what it is. One seed's data then stand for those of all in the
+    keys of cells, and planning a suite of many seeds does not draw them."""
 
     @property
     def classes(self) -> int:

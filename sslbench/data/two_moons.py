@@ -24,7 +24,7 @@ def two_moons(points: int, test_points: int, noise: float, rng: Rng) -> Dataset:
     x, y = _moons(points, noise, rng.child("train"))
     x_test, y_test = _moons(test_points, noise, rng.child("test"))
     mean, sd = x.mean(dim=0), x.std(dim=0)
-    return Dataset("two-moons", (x - mean) / sd, y, (x_test - mean) / sd, y_test, CLASS_NAMES)
+    return Dataset("two-moons", (x - mean) / sd, y, (x_test - mean) / sd, y_test, CLASS_NAMES, drawn=True)
 
 
 def _moons(points: int, noise: float, rng: Rng) -> tuple[Tensor, Tensor]:

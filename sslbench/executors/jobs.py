@@ -50,6 +50,8 @@ class Job:
     attempt: int = 1
     """How many times its cells have been begun, this time included."""
     checkpoints: Checkpointing | None = None
+    cuda_graphs: bool = False
+    """Replay its steps as CUDA graphs, on a CUDA device."""
 
     @property
     def limit(self) -> float | None:
@@ -225,6 +227,7 @@ def _work(
             [c.training_rng for c in job.cells],
             first.precision,
             saver,
+            job.cuda_graphs,
         )
     except engine.Stopped:
         raise
@@ -374,5 +377,12 @@ def _now() -> str:
 
 
 def _provenance(job: Job, started: str) -> dict[str, Any]:
-    own = {"precision": job.cells[0].precision, "attempts": job.attempt, "started_at": started, "finished_at": _now()}
-    return {**job.provenance, **own} | ({} if job.timeout is None else {"timeout_s": job.timeout})
+    own: dict[str, Any] = {
+        "precision": job.cells[0].precision,
+        "attempts": job.attempt,
+        "started_at": started,
+        "finished_at": _now(),
+    }
+    own |= {} if job.timeout is None else {"timeout_s": job.timeout}
+    own |= {"cuda_graphs": True} if job.cuda_graphs and job.device == "cuda" else {}
+    return {**job.provenance, **own}

@@ -23,7 +23,7 @@ from sslbench.errors import BadInput
 from sslbench.executors.jobs import Job, machine_provenance, versions, work
 from sslbench.executors.local import keep_freed_memory
 from sslbench.registry import load_plugin, plugin_name
-from sslbench.suite import source_of
+from sslbench.suite import data_digests, source_of
 
 NEWS_EVERY_S = 1.0
 """Progress goes over the network no more often."""
@@ -147,11 +147,11 @@ def _check_results(job: Job) -> None:
         if ours != theirs:
             raise BadInput(f"its code of {what} is not the driver's: install the same sslbench on all nodes.")
     for cell, key in zip(job.cells, job.keys, strict=True):
-        data = cell.scenario.dataset(cell.rng.child("data"))
-        if cell.key(data.sha256) != key:
+        digest = data_digests(cell.scenario, cell.suite_seed, [cell.seed])[cell.seed]
+        if cell.key(digest) != key:
             raise BadInput(
                 f"its data of the scenario '{cell.scenario_name}' at seed {cell.seed} are not the driver's "
-                f"(sha256 {data.sha256[:16]}… there): put the driver's files in that node's ${DATA_VARIABLE}."
+                f"(sha256 {digest[:16]}… there): put the driver's files in that node's ${DATA_VARIABLE}."
             )
 
 

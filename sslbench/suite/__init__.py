@@ -3,6 +3,7 @@
 name = "quick"
 seed = 0                       # keys every draw
 precision = "float32"          # or "tf32", on CUDA
+cuda_graphs = false            # on CUDA: replay training steps as graphs
 timeout = 30                   # minutes that a cell may take; as long as it takes, if left out
 checkpoint_every = 5           # minutes of training that a kill may cost a cell, at most; 0: no checkpoints
 folder = "."                   # where relative paths of data start; "." is the folder of this file
@@ -31,7 +32,7 @@ seeds = 10
 training_seeds = 5             # each split is trained on five times, with weights, batches and noise of its own
 """
 
-from sslbench.suite.cells import Cell, Grid, Suite, seed_rng
+from sslbench.suite.cells import Cell, Grid, Suite, data_digests, seed_rng
 from sslbench.suite.code import Source, source_of
 from sslbench.suite.document import read_content
 from sslbench.suite.forms import changed
@@ -49,6 +50,7 @@ __all__ = [
     "Source",
     "Suite",
     "changed",
+    "data_digests",
     "make_suite",
     "params",
     "parse_seeds",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sslbench.engine import Precision, obstacle
@@ -57,8 +57,12 @@ class Cell:
             return self.rng
         return Rng.root(self.suite_seed).child("training seed", self.training_seed)
 
-    def key(self, data_sha256: str) -> str:
-        """Hash over everything that could change the result. The split follows from what is in it."""
+    def key(self, data_digest: str) -> str:
+        """Hash over everything that could change the result. The split follows from what is in it.
+
+        Args:
+            data_digest: of its seed, by `data_digests`.
+        """
         content = (
             SCHEMA,
             (self.method_base, params_text(self.method)),
@@ -66,7 +70,7 @@ class Cell:
             (self.suite_seed, self.seed, self.training_seed),
             (self.source.common, self.source.method, self.source.scenario),
             self.precision,
-            data_sha256,
+            data_digest,
         )
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
@@ -103,6 +107,8 @@ class Suite:
     """Minutes that a cell may take; None: as long as it takes."""
     checkpoint_every: float = 5.0
     """Minutes from one checkpoint of a running cell to the next; 0: none. No part of a cell's key."""
+    cuda_graphs: bool = False
+    """On a CUDA device: record training steps once and replay them. No part of a cell's key, as it changes no arithmetic."""
 
     def seeds(self, scenario: str) -> tuple[int, ...]:
         """The seeds at which a scenario's problem is posed."""
@@ -144,3 +150,15 @@ class Suite:
 def seed_rng(suite_seed: int, seed: int) -> Rng:
     """The generator of one seed of a suite."""
     return Rng.root(suite_seed).child("seed", seed)
+
+
+def data_digests(scenario: Scenario, suite_seed: int, seeds: Iterable[int]) -> dict[int, str]:
+    """What a cell's key has of its data, by seed: their SHA-256; of data that are drawn that of seed 0, for all seeds.
+
+    Raises:
+        BadInput: data that cannot be had.
+    """
+    first = scenario.dataset(seed_rng(suite_seed, 0).child("data"))
+    if first.drawn:
+        return dict.fromkeys(seeds, first.sha256)
+    return {seed: scenario.dataset(seed_rng(suite_seed, seed).child("data")).sha256 for seed in seeds}

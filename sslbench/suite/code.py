@@ -26,9 +26,12 @@ _CORE = (
     "sslbench.methods.base",
     "sslbench.methods.estimators",
     "sslbench.engine.batches",
+    "sslbench.engine.capture",
+    "sslbench.engine.course",
     "sslbench.engine.evaluation",
     "sslbench.engine.maps",
     "sslbench.engine.seeds",
+    "sslbench.engine.sums",
     "sslbench.engine.training",
 )
 

@@ -31,6 +31,7 @@ class Top:
     training_seeds: int | str | tuple[int, ...] | None = None
     seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     precision: Precision = "float32"
+    cuda_graphs: bool = False
     timeout: Annotated[float, Gt(0)] | None = None
     checkpoint_every: Annotated[float, Ge(0)] = 5.0
     description: str = ""

@@ -65,6 +65,7 @@ def make_suite(content: Mapping[str, Any], overrides: Overrides | None = None) -
         seed=top.seed,
         grids=grids,
         precision=top.precision,
+        cuda_graphs=top.cuda_graphs,
         methods=methods,
         scenarios=scenarios,
         origins=origins_of(methods, scenarios, tables["method"], touched["setting"]),
