@@ -11,56 +11,70 @@ import torch
 from torch import Tensor, nn
 
 from baselines import loops
-from benchmarks.perf.settings import Setting, plain_loaders, plain_network, plain_optimizer
+from benchmarks.perf.settings import Setting, plain_loaders, plain_network, plain_optimizer, taken
 from sslbench.engine.training import _FIRST_VIEW, _METHOD, _WEAK_LABELLED, _WEAK_UNLABELLED, Training, stacks
 from sslbench.methods.base import Kind
+from sslbench.methods.mixup import beta
 from sslbench.networks.dropout import dropout
 from sslbench.rng import Rng
+from sslbench.scenarios.base import Problem, Scenario
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Both:
-    """Losses of the same steps by the engine and by the plain loop, each (seeds, steps), and the greatest difference of a
-    weight at the end."""
+    """Losses of the same steps by the engine and by the plain loop, each (seeds, steps), and the greatest differences at the end:
+    of a weight, and of a probability that the labelled examples are given."""
 
     engine: Tensor
     reference: Tensor
     weights_apart: float
+    predictions_apart: float
 
     def agree(self, tolerance: float = 1e-5) -> bool:
         """Whether losses and weights are the same to a tolerance."""
         close = torch.allclose(self.engine, self.reference, rtol=tolerance, atol=tolerance)
-        return close and self.weights_apart <= tolerance
+        return close and max(self.weights_apart, self.predictions_apart) <= tolerance
 
 
 def on_the_same_draws(setting: Setting, steps: int, rngs: list[Rng]) -> Both:
     """Train both, in float64: training amplifies the rounding of float32 until it hides errors.
 
-    Weights, batches, augmentation, dropout masks and random directions of the plain loop are the engine's.
+    Weights, batches, augmentation, dropout masks, random directions and what is mixed are the engine's on both sides.
     """
+    posed = setting.posed()
+    problems = [posed.problem(rng) for rng in rngs]
+    inputs = [problem.x[problem.labelled].double() for problem in problems]
     trainings = engine_trainings(setting, rngs, CPU, steps)
     for training in trainings:
         in_float64(training)
     starts = [weights for training in trainings for weights in weights_of(training)]
     engine = torch.cat([losses_of(training) for training in trainings])
     ends = [weights for training in trainings for weights in weights_of(training)]
-    losses, apart = [], 0.0
-    for rng, start, end in zip(rngs, starts, ends, strict=True):
-        posed = setting.posed()
-        problem = posed.problem(rng)
-        network = plain_network(posed, problem).double()
-        load(network, start)
+    each = iter(inputs)
+    predictions = [p for t in trainings for p in t.predict(torch.stack(list(islice(each, len(t.keys)))))]
+    losses, apart, predictions_apart = [], 0.0, 0.0
+    seeds = zip(rngs, problems, inputs, starts, ends, predictions, strict=True)
+    for rng, problem, x, start, end, predicted in seeds:
         replay = Replay(trainings[0], rng)
-        play_masks(network, replay)
-        given = setting.hyperparameters() | ({"direction": replay.direction} if setting.method == "vat" else {})
-        loop = loops.LOOPS[setting.method]
-        loaders = plain_loaders(posed, problem, rng)
-        losses.append(loop(network, *loaders, plain_optimizer(posed, network), steps, augment=replay.augment, **given))
+        network, teacher = (plain_form(posed, problem, start, replay) for _ in range(2))
+        played = {
+            "augment": replay.augment,
+            "strong": replay.augment,
+            "direction": replay.direction,
+            "shares": replay.shares,
+            "partners": replay.partners,
+            "teacher": teacher,
+        }
+        given = {key: value for key, value in played.items() if key in taken(setting.method)}
+        run = network, *plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
+        losses.append(loops.LOOPS[setting.method](*run, steps, **given, **setting.hyperparameters()))
         pairs = zip(network.parameters(), end, strict=True)
         apart = max(apart, *(float((ours.detach() - theirs).abs().max()) for ours, theirs in pairs))
-    return Both(engine, torch.tensor(losses, dtype=engine.dtype), apart)
+        theirs = loops.predicted(given.get("teacher", network), x).softmax(dim=1)
+        predictions_apart = max(predictions_apart, float((predicted - theirs).abs().max()))
+    return Both(engine, torch.tensor(losses, dtype=engine.dtype), apart, predictions_apart)
 
 
 # The engine's side ----------------------------------------------------------------------------------------------------
@@ -89,6 +103,7 @@ def resize(training: Training, steps: int) -> None:
 def in_float64(training: Training) -> None:
     training.x = training.x.double()
     training.parameters = {n: p.detach().double().requires_grad_() for n, p in training.parameters.items()}
+    training.state = {n: s.double() for n, s in training.state.items()}
     training.optimizer = training._optimizer()
 
 
@@ -112,6 +127,14 @@ def load(network: nn.Module, weights: Iterable[Tensor]) -> None:
             parameter.copy_(value)
 
 
+def plain_form(posed: Scenario, problem: Problem, weights: Iterable[Tensor], replay: Replay) -> nn.Module:
+    """The plain network in float64, with these weights and the engine's masks."""
+    network = plain_network(posed, problem).double()
+    load(network, weights)
+    play_masks(network, replay)
+    return network
+
+
 class Replay:
     """The engine's draws, handed out in the order in which a plain loop asks for them."""
 
@@ -133,7 +156,7 @@ class Replay:
                 for pair in list(zip(views, lanes, strict=True))[of_kind[kind]]
             ]
         )
-        self.rng = rng
+        self.rng = self._mixup = rng
         self._step = -1
 
     def augment(self, x: Tensor) -> Tensor:
@@ -144,6 +167,13 @@ class Replay:
 
     def direction(self, u: Tensor) -> Tensor:
         return self.rng.noise(*u.shape).to(u.dtype)
+
+    def shares(self, alpha: float, n: int) -> Tensor:
+        self._mixup = self.rng.child("mixup")
+        return beta(alpha, n, self._mixup).double()
+
+    def partners(self, n: int) -> Tensor:
+        return self._mixup.permutation(n)
 
 
 class Mask(nn.Module):

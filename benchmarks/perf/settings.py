@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +59,8 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The networks at the batch sizes that are timed: labelled + unlabelled."""
 
-UNTIMELY = {"pseudo-label-interleaved": {"ramp_start": 0.0}}
-"""Settings for timing: without its long labelled phase, so that a few steps are of both kinds."""
+UNTIMELY = {"pseudo-label-interleaved": {"ramp_start": 0.0}, "pseudo-label-mixup": {"warm_up": 0.0}}
+"""Settings for timing: without the phases on labels alone, so that a few steps show what the method costs."""
 
 
 def setting(method_name: str, network: str, **changes: Any) -> Setting:
@@ -105,6 +107,30 @@ def plain_augmentation(posed: Scenario) -> loops.Augment:
     if hasattr(posed, "view_noise"):
         return loops.noise(posed.view_noise)
     raise TypeError(f"baselines.loops has no augmentation for {type(posed).__name__}")
+
+
+def plain_strong(posed: Scenario) -> loops.Augment:
+    """The scenario's strong view, likewise."""
+    if hasattr(posed, "strength") and hasattr(posed, "cutout"):
+        return loops.distort(posed.strength, posed.cutout)
+    if hasattr(posed, "strong_noise"):
+        return loops.noise_and_drop(posed.strong_noise, getattr(posed, "strong_drop", 0.0))
+    raise TypeError(f"baselines.loops has no strong augmentation for {type(posed).__name__}")
+
+
+def plain_arguments(name: str, posed: Scenario, network: nn.Module) -> dict[str, Any]:
+    """What the loop of a method takes from the scenario: its augmentations, and a teacher where there is one."""
+    offered: dict[str, Callable[[], Any]] = {
+        "augment": lambda: plain_augmentation(posed),
+        "strong": lambda: plain_strong(posed),
+        "teacher": lambda: copy.deepcopy(network),
+    }
+    return {key: make() for key, make in offered.items() if key in taken(name)}
+
+
+def taken(name: str) -> Collection[str]:
+    """Names of the arguments of a method's loop."""
+    return inspect.signature(loops.LOOPS[name]).parameters.keys()
 
 
 class Rows:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from baselines import loops
 from benchmarks.perf import work
 from benchmarks.perf.replay import on_the_same_draws
 from benchmarks.perf.settings import NETWORKS, Setting, seeds, setting
@@ -35,8 +34,6 @@ def test_peak(turns, device, kind):
 @pytest.mark.parametrize("name", LOSS_METHODS)
 def test_step(turns, size, device, name, network, count):
     """A training step: batches, augmentation, loss, gradient, optimiser, log."""
-    if name not in loops.LOOPS:
-        pytest.skip(f"baselines/loops.py has no plain loop of {name}")
     if (
         count > 1
         and device == "cpu"

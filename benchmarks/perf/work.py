@@ -18,7 +18,7 @@ from baselines import logistic, loops
 from benchmarks.perf.replay import engine_trainings, load, resize
 from benchmarks.perf.settings import (
     Setting,
-    plain_augmentation,
+    plain_arguments,
     plain_loaders,
     plain_network,
     plain_optimizer,
@@ -57,16 +57,16 @@ def _advance(training: Training, steps: int) -> int:
 
 def plain_steps(setting: Setting, count: int, device: str) -> Callable[[int], int]:
     """The plain loop, one seed after the other."""
-    posed, given = setting.posed(), setting.hyperparameters()
-    augment, loop = plain_augmentation(posed), loops.LOOPS[setting.method]
+    posed, given, loop = setting.posed(), setting.hyperparameters(), loops.LOOPS[setting.method]
     runs = []
     for rng in seeds(count):
         problem = posed.problem(rng)
         network = plain_network(posed, problem).to(device)
-        runs.append((network, *plain_loaders(posed, problem, rng), plain_optimizer(posed, network)))
+        run = network, *plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
+        runs.append((run, plain_arguments(setting.method, posed, network)))
 
     def work(steps: int) -> int:
-        return sum(len(loop(*run, steps, augment=augment, **given)) for run in runs)
+        return sum(len(loop(*run, steps, **arguments, **given)) for run, arguments in runs)
 
     return work
 
@@ -143,6 +143,8 @@ def plain_result(name: str, posed: Scenario, given: Mapping[str, Any], rng: Rng,
     """The plain loop of a method on a scenario at one seed: steps, points and the final accuracy."""
     problem = posed.problem(rng)
     network = plain_network(posed, problem).to(device)
+    arguments = plain_arguments(name, posed, network)
+    judged = arguments.get("teacher", network)
     parts = _parts(posed, problem, rng)
     count = min(posed.points, posed.steps)
     points = {round(posed.steps * (k + 1) / count) for k in range(count)}
@@ -150,11 +152,10 @@ def plain_result(name: str, posed: Scenario, given: Mapping[str, Any], rng: Rng,
 
     def watch(step: int, loss: float) -> None:
         if step in points:
-            curve.append([loss, *(loops.accuracy(network, part) for part in parts)])
+            curve.append([loss, *(loops.accuracy(judged, part) for part in parts)])
 
     loaders, optimizer = plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
-    loop, augment = loops.LOOPS[name], plain_augmentation(posed)
-    losses = loop(network, *loaders, optimizer, posed.steps, augment=augment, watch=watch, **given)
+    losses = loops.LOOPS[name](network, *loaders, optimizer, posed.steps, watch=watch, **arguments, **given)
     return {"steps": len(losses), "points": len(curve), "final": curve[-1][-1]}
 
 

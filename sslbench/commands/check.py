@@ -52,7 +52,7 @@ def check(
 
     Its unlabelled term is alive, it sees no hidden label and no test data, it repeats bit for bit, draws from its `rng` alone,
     trains on images, points and feature vectors, stacked as alone, and says what it is. The problems are small and on this
-    machine; a method takes well under a minute. Exit codes: 0 all is kept, 1 something is broken, 2 bad input.
+    machine; a method takes about ten seconds. Exit codes: 0 all is kept, 1 something is broken, 2 bad input.
     """
     chosen = _chosen(method, plugin, every)
     values = _settings(set_ or (), chosen)

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import chain
 
 import pytest
 import torch
 
 from baselines import loops, networks
-from benchmarks.perf.replay import CPU, Replay, engine_trainings, in_float64, load, on_the_same_draws, play_masks
-from benchmarks.perf.settings import Setting, plain_augmentation, plain_network, plain_optimizer
+from benchmarks.perf.replay import CPU, Replay, engine_trainings, in_float64, on_the_same_draws, plain_form
+from benchmarks.perf.settings import Setting, plain_arguments, plain_network, plain_optimizer
+from sslbench.engine.training import rows_of
 from sslbench.methods.base import Step
+from sslbench.methods.mean_teacher import AVERAGED
 from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, rng_of
 
 STEPS = 10
 LATE = 7
 """A step at which every weight has risen to its end."""
-OF_BOTH_KINDS = {"pseudo-label-interleaved": {"ramp_start": 1.0, "ramp_end": 4.0, "every": 2}}
-"""So that a few steps come to labelled and unlabelled ones, the latter with a weight."""
+SOON = {
+    "pseudo-label-interleaved": {"ramp_start": 1.0, "ramp_end": 4.0, "every": 2},
+    "mean-teacher": {"decay": 0.8},
+}
+"""So that a few steps come to all that the method does: labelled and unlabelled ones, and an average that is not a mean."""
+CONFIDENT = {"images": 0.41, "points": 0.75, "features": 0.18}
+"""Thresholds that some of the unlabelled examples pass within these steps, and some do not."""
+ANNEALING = {"images": "linear", "points": "log", "features": "exp"}
 
 
 @pytest.fixture(params=LOSS_METHODS)
 def name(request):
-    if request.param not in loops.LOOPS:
-        pytest.skip(f"baselines/loops.py has no plain loop of {request.param}")
     return request.param
 
 
 @pytest.fixture(params=KINDS_OF_INPUT)
 def setting(request, name):
-    scenario = KINDS_OF_INPUT[request.param]
+    scenario, changes = KINDS_OF_INPUT[request.param], dict(SOON.get(name, {}))
     small = {"unlabelled_batch": 24, "labelled_batch": 20 if scenario != "two-moons-6" else 6}
-    return Setting(name, scenario, small, OF_BOTH_KINDS.get(name, {}))
+    if name in ("fixmatch", "uda"):
+        changes["threshold"] = CONFIDENT[request.param]
+    if name == "uda":
+        changes["annealing"] = ANNEALING[request.param]
+    return Setting(name, scenario, small, changes)
+
+
+def test_every_loss_method_has_a_loop():
+    assert set(LOSS_METHODS) == set(loops.LOOPS)
 
 
 def test_a_training_agrees_step_by_step(setting):
@@ -40,6 +55,7 @@ def test_a_training_agrees_step_by_step(setting):
     torch.testing.assert_close(both.engine, both.reference, rtol=0, atol=1e-6)
     assert both.engine.shape == (2, STEPS)
     assert both.weights_apart < 1e-4  # Adam divides by gradients near 0
+    assert both.predictions_apart < 1e-4
     assert float(both.engine.std()) > 1e-3
 
 
@@ -47,6 +63,11 @@ def test_the_loss_and_its_gradient_agree(setting):
     """Each plain loss function, called by itself, against the engine's objective on one batch."""
     (training,) = engine_trainings(setting, [rng_of(0)], CPU, STEPS)
     in_float64(training)
+    if "threshold" in setting.method_changes:
+        setting = dataclasses.replace(
+            setting, method_changes={**setting.method_changes, "threshold": median_confidence(training)}
+        )
+        training.method = setting.chosen()
     kinds = ["labelled", "unlabelled"] if setting.method == "pseudo-label-interleaved" else [training.kinds[0]]
     problem = setting.posed().problem(rng_of(0))
     for kind in kinds:
@@ -56,13 +77,19 @@ def test_the_loss_and_its_gradient_agree(setting):
         leaves = {
             n: (p[0] if training.stacked else p).detach().requires_grad_() for n, p in training.parameters.items()
         }
-        ours = training.objective(leaves, training.keys[0], rows, step, {})[0]
+        state = {n: 0.9 * (s[0] if training.stacked else s) for n, s in training.state.items()}
+        if AVERAGED in state:
+            state[AVERAGED] = torch.tensor(LATE).double()
+        ours, _, terms, _ = training.objective(leaves, training.keys[0], rows, step, state)
+        if "threshold" in setting.method_changes:
+            assert 0.3 < float(terms["kept"]) < 0.7
 
-        network = plain_network(setting.posed(), problem).double()
-        load(network, leaves.values())
         replay = Replay(training, rng_of(0), first=LATE)
-        play_masks(network, replay)
-        theirs = plain_loss(setting, network, training, rows, replay, kind)
+        network = plain_form(setting.posed(), problem, leaves.values(), replay)
+        teacher = plain_form(
+            setting.posed(), problem, [s for n, s in state.items() if n != AVERAGED] or leaves.values(), replay
+        )
+        theirs = plain_loss(setting, network, teacher, training, rows, replay, kind)
 
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-9)
         unused = {"materialize_grads": True}
@@ -72,7 +99,13 @@ def test_the_loss_and_its_gradient_agree(setting):
         assert any(float(g.abs().max()) > 1e-6 for g in found)
 
 
-def plain_loss(setting, network, training, rows, replay, kind):
+def median_confidence(training):
+    """Of the unlabelled batch, half way between two of its examples."""
+    rows = training.unlabelled[0].batches(0, 1)
+    return float(training.predict(rows_of(training.x, rows)).max(dim=-1).values.quantile(0.5))
+
+
+def plain_loss(setting, network, teacher, training, rows, replay, kind):
     given = setting.hyperparameters()
     y = training.y[rows[0]]
 
@@ -95,6 +128,21 @@ def plain_loss(setting, network, training, rows, replay, kind):
             return loops.pi_model_loss(network, labelled(), y, unlabelled(), unlabelled(), given["weight"])
         case "vat":
             return loops.vat_loss(network, labelled(), y, unlabelled(), **given, direction=replay.direction)
+        case "mean-teacher":
+            loops.average(teacher, network, LATE, given["decay"])
+            return loops.mean_teacher_loss(network, teacher, labelled(), y, unlabelled(), unlabelled(), given["weight"])
+        case "fixmatch":
+            return loops.fixmatch_loss(network, labelled(), y, unlabelled(), unlabelled(), **given)
+        case "uda":
+            return loops.uda_loss(network, labelled(), y, unlabelled(), unlabelled(), LATE / STEPS, **given)
+        case "mixmatch":
+            del given["ramp"]
+            views = labelled(), y, unlabelled(), unlabelled()
+            return loops.mixmatch_loss(network, *views, **given, shares=replay.shares, partners=replay.partners)
+        case "pseudo-label-mixup":
+            del given["warm_up"]
+            drawn = {"shares": replay.shares, "partners": replay.partners}
+            return loops.pseudo_label_mixup_loss(network, labelled(), y, unlabelled(), **given, **drawn)
     raise AssertionError(f"say here how the plain loss of {setting.method} is called")
 
 
@@ -114,8 +162,8 @@ def test_a_loop_runs_by_itself(setting):
         unlabelled,
         plain_optimizer(posed, network),
         STEPS,
-        augment=plain_augmentation(posed),
         watch=lambda step, loss: watched.append((step, loss)),
+        **plain_arguments(setting.method, posed, network),
         **setting.hyperparameters(),
     )
     assert watched == list(zip(range(1, STEPS + 1), losses, strict=True))
