@@ -675,7 +675,7 @@ def _cluster(address: str | None, cpus: float | None, gpus: float | None) -> Clu
 
 def _how_to_see(uri: str) -> str:
     """An MLflow server is itself what shows the runs; a database needs one."""
-    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(uri)}   (or make ui)"
+    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def _use_data(folder: Path | None) -> None:

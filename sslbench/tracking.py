@@ -49,7 +49,8 @@ RUN_STATUS = {"ok": "FINISHED", "diverged": "FAILED", "failed": "FAILED", "timeo
 reason, never a silent gap. KILLED is the one status MLflow has that is neither a result nor an error."""
 
 SWEEP_TAG = "sslbench.sweep"
-VARYING_TAG = "sslbench.varying"
+VARYING_TAG = "mlflow.sslbench.varying"
+"""Begins so that MLflow's UI does not show it."""
 CELL_TAG = "sslbench.cell"
 RECORD_TAG = "sslbench.record"
 DIGEST_LENGTH = 36
@@ -266,10 +267,14 @@ def points(record: Record, otherwise: int = 0) -> list[Point]:
     singles = [Point(name, value, end) for name, value in _singles(record).items() if _is_number(value)]
     steps = _steps(record)
     times = [start + round((end - start) * step / max(1, steps[-1])) for step in steps]
+    without_term = not any(map(_is_number, record.curves.get("unlabelled_loss") or []))
+    left_out = (
+        {"step", "unlabelled_weight"} if without_term else {"step"}
+    )  # the weight of what is not there is no curve
     return singles + [
         Point(f"curve/{_safe(name)}", float(value), time, step)
         for name, values in record.curves.items()
-        if name != "step"
+        if name not in left_out
         for value, time, step in zip(values, times, steps, strict=False)
         if _is_number(value)
     ]
