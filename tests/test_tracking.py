@@ -169,6 +169,12 @@ def test_what_goes_along_with_the_scenario_only_repeats_it() -> None:
     assert varying((r.method, r.scenario) for r in records) == {"scenario"}
 
 
+def test_the_weight_of_a_term_that_is_not_there_is_no_curve() -> None:
+    for loss, wanted in ([None, None], set()), ([0.5, 0.4], {"curve/unlabelled_weight", "curve/unlabelled_loss"}):
+        record = a_record(curves={"step": [0, 30], "unlabelled_weight": [1.0, 1.0], "unlabelled_loss": loss})
+        assert {p.name for p in points(record) if p.name.startswith("curve/")} == wanted
+
+
 def test_single_values_are_metrics_and_gaps_are_left_out(uri: str) -> None:
     a_tracker(uri).log(a_record(missing=[1]))
     metrics = runs_of(uri)["vat/mnist-50/seed0"].data.metrics

@@ -236,4 +236,4 @@ def _finish(store: Store, plan: Plan, tracker: Background | None, stopped: int |
 
 def _how_to_see(uri: str) -> str:
     """An MLflow server is itself what shows the runs; a database needs one."""
-    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(uri)}   (or make ui)"
+    return uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"

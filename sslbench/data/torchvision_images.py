@@ -23,10 +23,9 @@ def torchvision_images(source: str) -> Dataset:
     folder, named = data_folder()
     raw = folder / source / "raw"
     here = all((raw / file).exists() for file in FILES)
-    wanted = f"{raw}/ with {', '.join(FILES)}"
     if named and not here:
         raise BadInput(
-            f"No data set '{name}' in {folder}: put {wanted} there, "
+            f"No data set '{name}' in {folder}: put {raw}/ with {', '.join(FILES)} there, "
             f"or leave out --data-dir and {DATA_VARIABLE} to have it downloaded."
         )
     parts = {}
@@ -34,8 +33,15 @@ def torchvision_images(source: str) -> Dataset:
         try:
             part = getattr(torchvision.datasets, source)(folder, train=train, download=not here)
         except Exception as error:  # torchvision raises whatever its reader or the network does
-            hint = "the files are damaged: remove them" if here else f"without a network, put {wanted}"
-            raise BadInput(f"The data set '{name}' cannot be read from {raw} ({_line(error)}): {hint}.") from error
+            if here:
+                raise BadInput(
+                    f"The data set '{name}' cannot be read from {raw} ({_line(error)}): the files are damaged: remove them."
+                ) from error
+            raise BadInput(
+                f"The data set '{name}' is not in {raw} and cannot be downloaded ({_line(error)}). Without a network, put "
+                f"{', '.join(FILES)} there, or name a folder that has {source}/raw/ with --data-dir or {DATA_VARIABLE}; "
+                "the scenarios mnist5k-… need no download."
+            ) from error
         x, y = part.data, part.targets
         if tuple(x.shape) != (size, 28, 28) or tuple(y.shape) != (size,) or int(y.min()) < 0 or int(y.max()) > 9:
             raise BadInput(
@@ -52,4 +58,4 @@ def _class_names(source: str) -> tuple[str, ...]:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":")

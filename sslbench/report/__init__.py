@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def _write(records: list[Record], store: Store, out: Path, theirs: list[Publishe
     evidence = weigh(comparison, cells)
     pictures, files, damaged = _plots(records, comparison, evidence, store, out / "plots")
     damage = [*([store.damage_line()] if store.damage else []), *damaged]
+    damage = [line.replace(f"{store.folder}{os.sep}", "") for line in damage]  # a page is shown elsewhere, too
     known = published_grid(theirs, comparison)
     report = Report(
         out,

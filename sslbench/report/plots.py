@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -419,9 +419,12 @@ def boundary_figure(records: Sequence[Record], arrays: Arrays) -> Figure:
 
 
 def _boundary_plots(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
-    drawn = [r for r in records if "boundary_p" in r.arrays and "boundary_p" in arrays(r)]
+    drawn = [r for r in records if "boundary_p" in r.arrays]
     for scenario in dict.fromkeys(r.scenario["name"] for r in drawn):
-        seed, shown = _same_seed([r for r in drawn if r.scenario["name"] == scenario])
+        shown = _same_seed([r for r in drawn if r.scenario["name"] == scenario], lambda r: "boundary_p" in arrays(r))
+        if not shown:
+            continue
+        seed = shown[0].seed
         names = ", ".join(f"{r.method['name']} {100 * r.metrics['accuracy']['final']:.1f} %" for r in shown)
         yield Plot(
             f"boundary-{slug(scenario)}",
@@ -437,13 +440,21 @@ def _boundary_plots(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]
         )
 
 
-def _same_seed(records: Sequence[Record]) -> tuple[int, list[Record]]:
-    """The lowest of the seeds that most methods have, and the records at it: chosen before looking at any accuracy."""
+def _same_seed(records: Sequence[Record], usable: Callable[[Record], bool]) -> list[Record]:
+    """The usable records at the lowest of the seeds that have most: chosen before looking at any accuracy.
+
+    `usable` opens a file, and so it is asked only about seeds that may be the one.
+    """
     by_seed: dict[int, list[Record]] = {}
     for record in records:
         by_seed.setdefault(record.seed, []).append(record)
-    seed = min(by_seed, key=lambda s: (-len(by_seed[s]), s))
-    return seed, by_seed[seed]
+    best: list[Record] = []
+    for seed in sorted(by_seed, key=lambda s: (-len(by_seed[s]), s)):
+        if len(by_seed[seed]) <= len(best):
+            break
+        if len(found := list(filter(usable, by_seed[seed]))) > len(best):
+            best = found
+    return best
 
 
 def _boundary(axes: Axes, arrays: Mapping[str, np.ndarray]) -> None:

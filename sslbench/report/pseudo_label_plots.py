@@ -29,7 +29,7 @@ FRAMED = "#d55e00"
 
 def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
     """The plots of records that are ok and have watched pseudo-labels."""
-    known = [r for r in records if "pseudo_labels" in r.arrays and "pseudo_labels" in arrays(r)]
+    known = [r for r in records if "pseudo_labels" in r.arrays]
     yield from _destinations(known, arrays)
     yield from _maps(known, arrays)
 
@@ -99,8 +99,13 @@ def _destinations(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
     for scenario in dict.fromkeys(r.scenario["name"] for r in missing):
         own = [r for r in missing if r.scenario["name"] == scenario]
         names = [str(n) for n in own[0].scenario["class_names"]]
-        methods = dict.fromkeys(r.method["name"] for r in own)
-        counts = {m: destinations([arrays(r) for r in own if r.method["name"] == m], len(names)) for m in methods}
+        found: dict[str, list[Mapping[str, np.ndarray]]] = {}
+        for record in own:
+            if "pseudo_labels" in (opened := arrays(record)):
+                found.setdefault(record.method["name"], []).append(opened)
+        if not found:
+            continue
+        counts = {method: destinations(watched, len(names)) for method, watched in found.items()}
         gone = ", ".join(names[c] for c in own[0].scenario["missing"])
         yield Plot(
             f"pseudo-labels-{slug(scenario)}",
@@ -222,10 +227,12 @@ def _first(record: Record) -> int:
 def _maps(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
     mapped = [r for r in records if "map_watched" in r.arrays and any(r.curves.get("unlabelled_loss") or [])]
     for scenario, method in dict.fromkeys((r.scenario["name"], r.method["name"]) for r in mapped):
-        record = min(
-            (r for r in mapped if (r.scenario["name"], r.method["name"]) == (scenario, method)), key=lambda r: r.seed
-        )
-        own, first = arrays(record), _first(record)
+        pair = [r for r in mapped if (r.scenario["name"], r.method["name"]) == (scenario, method)]
+        by_seed = ((r, arrays(r)) for r in sorted(pair, key=lambda r: r.seed))
+        record, own = next(((r, opened) for r, opened in by_seed if "map_watched" in opened), (pair[0], {}))
+        if not own:
+            continue
+        first = _first(record)
         names = [str(n) for n in record.scenario["class_names"]]
         yield Plot(
             f"map-{slug(scenario)}-{slug(method)}",

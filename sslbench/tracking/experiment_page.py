@@ -8,7 +8,8 @@ from typing import Any
 
 from sslbench.tracking.parameters import AXES, IDENTITY
 
-VARYING_TAG = "sslbench.varying"
+VARYING_TAG = "mlflow.sslbench.varying"
+"""Begins so that MLflow's UI does not show it."""
 
 NOTE = """\
 [All cells in one table, best first]({table}) · [their curves and parallel coordinates]({charts})

@@ -32,12 +32,15 @@ def points(record: Record, otherwise: int = 0) -> list[Point]:
     """
     start, end = span_of(record, otherwise)
     singles = [Point(name, value, end) for name, value in _singles(record).items() if _is_number(value)]
+    # The weight of a term that the method has not is no curve.
+    termless = not any(map(_is_number, record.curves.get("unlabelled_loss") or []))
+    left_out = {"step", "unlabelled_weight"} if termless else {"step"}
     steps = _steps(record)
     times = [start + round((end - start) * step / max(1, steps[-1])) for step in steps]
     return singles + [
         Point(f"curve/{safe(name)}", float(value), time, step)
         for name, values in record.curves.items()
-        if name != "step"
+        if name not in left_out
         for value, time, step in zip(values, times, steps, strict=False)
         if _is_number(value)
     ]

@@ -66,6 +66,20 @@ def test_boundaries_are_left_out_where_the_arrays_are_gone() -> None:
     assert "boundary-two-moons-6" not in drawn(moons)
 
 
+def test_only_arrays_that_are_drawn_are_opened() -> None:
+    cells = {made.key: (made, arrays) for made, arrays in whole(seeds=5, points=8) if arrays}
+    opened: set[str] = set()
+
+    def arrays(record: Record) -> dict[str, Any]:
+        opened.add(record.id)
+        return cells[record.key][1] if record.id != "vat/two-moons-6/seed0" else {}  # damaged
+
+    records = [made for made, _ in cells.values()]
+    (plot,) = plots._boundary_plots(records, arrays)
+    assert "seed 1" in plot.title  # the first that all have, as the arrays of one of seed 0 cannot be read
+    assert {name.rsplit("/", 1)[1] for name in opened} == {"seed0", "seed1"}
+
+
 def test_the_boundary_shows_a_seed_that_most_methods_have(gallery: dict[str, canvas.Plot]) -> None:
     cells = [c for c in whole(seeds=2, points=8) if c[0].scenario["name"] == "two-moons-6"]
     cells = [c for c in cells if c[0].id != "vat/two-moons-6/seed0"]

@@ -14,7 +14,7 @@ import pytest
 from sslbench.errors import BadInput
 from sslbench.report import Report, write_report
 from sslbench.report.palette import KNOWN
-from tests.report.factory import ACCURACY, METHODS, SCENARIOS, lost, record, whole, write
+from tests.report.factory import METHODS, SCENARIOS, TWENTY, lost, record, whole, write
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert('x')</script>"
@@ -140,19 +140,12 @@ def test_the_page_tells_what_its_reader_asks(html: str) -> None:
 
 
 @pytest.mark.slow
-def test_ten_methods_on_twenty_scenarios_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_methods_on_twenty_scenarios_stay_small(tmp_path: Path) -> None:
     """Of four seeds, to be quick: the pictures, which are most of the page, do not grow with the seeds."""
-    for data in ("fashion", "kmnist"):
-        for name in [n for n in SCENARIOS if n.startswith("mnist5k")]:
-            monkeypatch.setitem(SCENARIOS, name.replace("mnist5k", data), SCENARIOS[name])
-            monkeypatch.setitem(ACCURACY, name.replace("mnist5k", data), ACCURACY[name])
-    monkeypatch.setitem(SCENARIOS, "two-moons-20", SCENARIOS["two-moons-6"] | {"labels": 20})
-    monkeypatch.setitem(ACCURACY, "two-moons-20", ACCURACY["two-moons-6"])
-    methods = tuple(KNOWN)[:10]
-    assert len(SCENARIOS) == 20
-    made = write_report(write(tmp_path, whole(seeds=4, methods=methods, points=20)))
+    cells = whole(4, tuple(KNOWN)[:10], points=20, scenarios=TWENTY)
+    made = write_report(write(tmp_path, cells))
     assert made.html.stat().st_size < 6e6
-    assert len(Page(made.html.read_text(encoding="utf-8")).classed("scenario")) == 20
+    assert len(Page(made.html.read_text(encoding="utf-8")).classed("scenario")) == len(TWENTY) == 20
 
 
 def test_markup_in_names_and_reasons_is_text(tmp_path: Path) -> None:
