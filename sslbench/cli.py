@@ -218,7 +218,8 @@ def run(
         store.prepare()
     _tell_plan(chosen, plan, store, where, count)
     if chosen.timeout is not None and not place.keeps_time:
-        err.print(f"[yellow]Warning:[/] no time limit is kept {place.where}: cells run as long as they take.", **_PLAIN)
+        line = "no time limit is kept in this process (--workers 0): cells run as long as they take."
+        err.print(f"[yellow]Warning:[/] {line}", **_PLAIN)
     if dry_run:
         _tell_estimate(plan, where, count)
         return

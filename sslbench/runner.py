@@ -197,7 +197,7 @@ def run(
         if isinstance(event, Ended):
             for record in _keep(event.results, store):
                 if record.finished:
-                    (checkpoints.folder / f"{record.key}.npz").unlink(missing_ok=True)
+                    checkpoints.file(record.key).unlink(missing_ok=True)
                 yield record
     engine.tidy(checkpoints.folder, pending, set())
 
@@ -377,11 +377,6 @@ class Place:
     keeps_time: bool
     """Whether it ends a cell whose time limit is over."""
 
-    @property
-    def where(self) -> str:
-        """As a part of a sentence."""
-        return "on a Ray cluster" if isinstance(self.executor, RayExecutor) else "in this process (--workers 0)"
-
 
 def make_place(
     executor: str = "local",
@@ -420,7 +415,7 @@ def make_place(
     except BadInput:
         nodes.close()
         raise
-    return Place(nodes, nodes.device, nodes.slots, keeps_time=False)
+    return Place(nodes, nodes.device, nodes.slots, keeps_time=True)
 
 
 def resolve_device(given: str, precision: str = "float32") -> str:
