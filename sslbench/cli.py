@@ -403,15 +403,20 @@ def merge(
     out_dir: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder to join them into. What it holds stays and goes first.")
     ],
+    prefer: Annotated[
+        str | None,
+        typer.Option(metavar="cpu|cuda", help="Of cells computed on both, keep those. Default: by the folder."),
+    ] = None,
 ) -> None:
     """Join the results of several machines: each cell once, with its arrays and tracebacks.
 
     The same cell in two folders is kept once where status, metrics and curves are equal to the bit. Where they are not, the one
-    of the folder named first is kept, both are named, and the exit code is 1. A finished cell goes before a failed one.
+    of the folder named first is kept, both are named, and the exit code is 1. A finished cell goes before a failed one. Cells
+    computed on different devices differ by nature: they are counted, and the exit code stays 0.
     """
     from sslbench import merging
 
-    made = merging.merge(folders, out_dir)
+    made = merging.merge(folders, out_dir, prefer)
     for folder, count in made.added.items():
         out.print(f"{count:>6} records from {folder}", **_PLAIN)
     if made.equal:
@@ -423,6 +428,8 @@ def merge(
             "came from: plots that need them leave them out.",
             **_PLAIN,
         )
+    for remark in made.remarks():
+        out.print(_escaped(remark), **_PLAIN)
     for conflict in made.conflicts[:CONFLICTS]:
         err.print(f"[yellow]Conflict:[/] {_escaped(str(conflict))}", **_PLAIN)
     if (more := len(made.conflicts) - CONFLICTS) > 0:
@@ -578,6 +585,8 @@ def _tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int
             f", {skipped} that make no sense" if skipped else ""
         )
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
+    if note := plan.note(device):
+        err.print(note, **_PLAIN)
     if failed:
         err.print("What failed would fail the same way: --retry-failed runs it again.", highlight=False)
 

@@ -89,6 +89,16 @@ class Plan:
         """Cells to train."""
         return [p for p in self.planned if p.known is None and not p.cell.obstacle]
 
+    def note(self, device: str) -> str:
+        """What to know of finished cells that were computed on another kind of device than this one; empty if none were."""
+        others = [r.device for r in self.finished if r.device not in (None, device)]
+        if not others:
+            return ""
+        return (
+            f"{len(others)} of the finished cells were computed on {others[0]} and stay as they are: another --out folder has "
+            f"them computed on {device}."
+        )
+
 
 def make_plan(suite: Suite, store: Store, retry_failed: bool = False) -> Plan:
     """Check that every scenario can be had, and see which cells are finished.
