@@ -33,6 +33,13 @@ class Conflict:
             f"{_said(self.other)} from {self.other_from} is not."
         )
 
+    @property
+    def devices(self) -> tuple[str, str] | None:
+        """On what it was computed and on what the other one, if that explains the difference: their arithmetic differs in the
+        last bits, and training spreads that. Not where one of the two diverged."""
+        kept, other = (str(r.provenance.get("device", "")) for r in (self.kept, self.other))
+        return (kept, other) if kept and other and kept != other and self.kept.status == self.other.status else None
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -43,10 +50,32 @@ class Merged:
     equal: int
     """Results that were there once more and are the same."""
     conflicts: tuple[Conflict, ...]
+    """Results that nothing explains the difference of."""
+    across_devices: tuple[Conflict, ...]
+    """Results that differ because they were computed on different devices."""
     without_arrays: tuple[str, ...]
     """Ids of added cells whose arrays are missing or damaged where they came from."""
     cells: int
     """Current records that the folder has now."""
+
+    def remarks(self) -> list[str]:
+        """What came of cells that were computed on two devices: a line for each two."""
+        by_devices: dict[tuple[str, str], list[Conflict]] = {}
+        for conflict in self.across_devices:
+            by_devices.setdefault(conflict.devices or ("", ""), []).append(conflict)
+        return [_remark(*devices, conflicts) for devices, conflicts in by_devices.items()]
+
+
+def _remark(kept: str, other: str, conflicts: Sequence[Conflict]) -> str:
+    finals = [(_final(c.kept), _final(c.other)) for c in conflicts]
+    gaps = [abs(ours - theirs) for ours, theirs in finals if ours is not None and theirs is not None]
+    apart = f", in final accuracy by {100 * max(gaps):.2f} points at most" if gaps else ""
+    unlike = conflicts[0].kept.device != conflicts[0].other.device
+    choice = f"--prefer {conflicts[0].other.device} keeps" if unlike else "naming their folder first keeps"
+    return (
+        f"{len(conflicts)} cells were computed on {kept} and on {other}, whose arithmetic differs{apart}: "
+        f"those on {kept} are kept ({choice} the others)."
+    )
 
 
 @dataclass(frozen=True)
@@ -66,8 +95,11 @@ class _Found:
         return self.record.id, self.record.key
 
 
-def merge(folders: Sequence[Path], out: Path) -> Merged:
+def merge(folders: Sequence[Path], out: Path, prefer: str | None = None) -> Merged:
     """Join results folders into `out`. What it holds already stays, and goes before the folder named first.
+
+    Args:
+        prefer: "cpu" or "cuda": of two unequal results the one that was computed on it is kept, if only one of them was.
 
     A cell of one key is taken once. Two finished results of it are equal if status, metrics, diagnostics and curves are, to the
     bit; where they are not, that of the folder named first is kept. A finished result goes before a failed one, whichever is
@@ -78,6 +110,8 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         BadInput: a folder without records, or with records of another schema, or another process writes to `out`: nothing is
             written then. Or `out` cannot be written further.
     """
+    if prefer not in (None, "cpu", "cuda"):
+        raise BadInput(f"--prefer {prefer}: give cpu or cuda, on which the results to keep were computed.")
     target = Store(out)
     sources = [
         store for store in map(Store, dict.fromkeys(f.resolve() for f in folders)) if store.folder != target.folder
@@ -92,13 +126,20 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
                     f"{store.folder} holds no records (no whole line in {RECORDS_FILE}): name a results folder."
                 )
         target.prepare()
-        chosen, equal, conflicts = _choose(found)
+        chosen, equal, conflicts = _choose(found, prefer)
         fresh = [f for f in chosen if f.store is not target]
         without_arrays: list[str] = []
         target.extend((f.record, _arrays(f, without_arrays), f.store.traceback(f.record)) for f in fresh)
         _restore_order(target, [f.record for f in chosen])
         added = {store.folder: sum(f.store is store for f in fresh) for store in sources}
-        return Merged(added, equal, tuple(conflicts), tuple(without_arrays), len(current(target.load())))
+        return Merged(
+            added,
+            equal,
+            tuple(c for c in conflicts if not c.devices),
+            tuple(c for c in conflicts if c.devices),
+            tuple(without_arrays),
+            len(current(target.load())),
+        )
 
 
 def _read(store: Store) -> list[_Found]:
@@ -118,7 +159,7 @@ def _read(store: Store) -> list[_Found]:
     return list(found.values())
 
 
-def _choose(found: Iterable[Iterable[_Found]]) -> tuple[list[_Found], int, list[Conflict]]:
+def _choose(found: Iterable[Iterable[_Found]], prefer: str | None) -> tuple[list[_Found], int, list[Conflict]]:
     """Of each key one record, by time; how often another was equal, and where it was not. Earlier folders go first."""
     chosen: dict[tuple[str, str], _Found] = {}
     equal, conflicts = 0, []
@@ -134,7 +175,8 @@ def _choose(found: Iterable[Iterable[_Found]]) -> tuple[list[_Found], int, list[
             equal += 1
             old.alike.append(new.store)
         elif new.record.finished:
-            conflicts.append(Conflict(old.record, old.store.folder, new.record, new.store.folder))
+            best, other = (new, old) if new.record.device == prefer != old.record.device else (old, new)
+            conflicts.append(Conflict(best.record, best.store.folder, other.record, other.store.folder))
         chosen[new.identity] = replace(best, time=max(old.time, new.time))
     return sorted(chosen.values(), key=lambda f: f.time), equal, conflicts
 
@@ -166,8 +208,13 @@ def _seconds(record: Record) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def _final(record: Record) -> float | None:
+    final: float | None = record.metrics.get("accuracy", {}).get("final")
+    return final
+
+
 def _said(record: Record) -> str:
-    final = record.metrics.get("accuracy", {}).get("final")
+    final = _final(record)
     what = record.status if final is None else f"{record.status} with {100 * final:.2f} %"
     device = record.provenance.get("device")
     return f"{what} on {device}" if device else what

@@ -107,6 +107,12 @@ class Record:
     def finished(self) -> bool:
         return self.status in FINISHED
 
+    @property
+    def device(self) -> str | None:
+        """ "cpu" or "cuda": what it was computed on, if that is known. Its name is in the provenance."""
+        name = self.provenance.get("device")
+        return None if not name else "cpu" if name == "cpu" else "cuda"
+
     def to_json(self) -> str:
         """One line of JSON. NaN and infinity, which JSON has not, become null."""
         return json.dumps(_plain(asdict(self)), allow_nan=False, separators=(",", ":"), ensure_ascii=False)

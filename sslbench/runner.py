@@ -91,6 +91,16 @@ class Plan:
         """Cells to train."""
         return [p for p in self.planned if p.known is None and not p.cell.obstacle]
 
+    def note(self, device: str) -> str:
+        """What to know of finished cells that were computed on another kind of device than this one; empty if none were."""
+        others = [r.device for r in self.finished if r.device not in (None, device)]
+        if not others:
+            return ""
+        return (
+            f"{len(others)} of the finished cells were computed on {others[0]} and stay as they are: another --out folder has "
+            f"them computed on {device}."
+        )
+
 
 def make_plan(suite: Suite, store: Store, retry_failed: bool = False) -> Plan:
     """Check that every scenario can be had, and see which cells are finished.
@@ -197,7 +207,7 @@ def run(
         if isinstance(event, Ended):
             for record in _keep(event.results, store):
                 if record.finished:
-                    (checkpoints.folder / f"{record.key}.npz").unlink(missing_ok=True)
+                    checkpoints.file(record.key).unlink(missing_ok=True)
                 yield record
     engine.tidy(checkpoints.folder, pending, set())
 
@@ -379,11 +389,6 @@ class Place:
     keeps_time: bool
     """Whether it ends a cell whose time limit is over."""
 
-    @property
-    def where(self) -> str:
-        """As a part of a sentence."""
-        return "on a Ray cluster" if isinstance(self.executor, RayExecutor) else "in this process (--workers 0)"
-
 
 def make_place(
     executor: str = "local",
@@ -422,7 +427,7 @@ def make_place(
     except BadInput:
         nodes.close()
         raise
-    return Place(nodes, nodes.device, nodes.slots, keeps_time=False)
+    return Place(nodes, nodes.device, nodes.slots, keeps_time=True)
 
 
 def resolve_device(given: str, precision: str = "float32") -> str:

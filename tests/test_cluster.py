@@ -9,12 +9,13 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from sslbench import runner
 from sslbench.errors import BadInput
-from sslbench.executors import Cluster, RayExecutor, ray
+from sslbench.executors import Cluster, RayExecutor, link, node, ray
 from sslbench.executors.node import Driver, admit, serve
 from sslbench.records import Store
 from sslbench.registry import load_plugin
@@ -38,6 +39,69 @@ def test_a_job_of_the_same_code_and_data_is_taken(job):
     results = pickle.loads(serve(HERE, pickle.dumps(job), lambda *news: None))
     assert [r.record.status for r in results] == ["ok", "ok"]
     assert results[0].record.provenance["versions"] == HERE.versions
+
+
+def results(packed):
+    return [(r.record.status, r.record.metrics, r.record.curves) for r in pickle.loads(packed)]
+
+
+def test_checkpoints_go_to_the_driver_and_come_back_with_the_job(job, tmp_path):
+    """What is told as a last word is what the next node gets; nothing is written where the job runs."""
+    kept, heard = {}, []
+
+    def tell(kind, *what):
+        if kind == "checkpoint":
+            kept.update([what])
+        else:
+            heard.append((kind, *what))
+
+    often = dataclasses.replace(job, checkpoints=runner.Checkpointing(tmp_path / "checkpoints", 0.0))
+    whole = serve(HERE, pickle.dumps(often), tell)
+    assert set(kept) == {f"{key}.npz" for key in job.keys}
+    assert heard[0] == ("begun",)
+    heard.clear()
+    again = serve(HERE, pickle.dumps(often), tell, lost=1, found=dict(kept))
+    assert ("resumed", 5, 6) in heard
+    assert results(again) == results(whole) == results(serve(HERE, pickle.dumps(job), tell))
+    (record, _) = (r.record for r in pickle.loads(again))
+    assert (record.provenance["attempts"], record.provenance["resumed_at"]) == (2, [5])
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_driver_that_cannot_be_reached_costs_its_checkpoints_alone(job, tmp_path):
+    def tell(*message):
+        raise OSError(0, "the driver cannot be reached")
+
+    often = dataclasses.replace(job, checkpoints=runner.Checkpointing(tmp_path, 0.0), timeout=600.0)
+    assert [r.record.status for r in pickle.loads(serve(HERE, pickle.dumps(often), tell))] == ["ok", "ok"]
+
+
+def test_a_damaged_checkpoint_is_told_and_the_cell_begins_anew(job, tmp_path):
+    heard = []
+    often = dataclasses.replace(job, checkpoints=runner.Checkpointing(tmp_path, 60.0))
+    found = {f"{job.keys[0]}.npz": b"damaged"}
+    packed = serve(HERE, pickle.dumps(often), lambda *message: heard.append(message), found=found)
+    assert [r.record.status for r in pickle.loads(packed)] == ["ok", "ok"]
+    (note,) = [text for kind, *text in heard if kind == "noted"]
+    assert note[0].endswith(f"of {job.cells[0].id} is damaged: it begins anew")
+
+
+def test_a_job_whose_time_is_over_says_where_it_is(job, monkeypatch):
+    late = threading.Event()
+    heard = []
+
+    def tell(kind, *what):
+        if kind == "late":
+            heard.extend(what)
+            late.set()
+
+    def slow_work(*_):
+        assert late.wait(60)
+        return ()
+
+    monkeypatch.setattr(node, "work", slow_work)
+    serve(HERE, pickle.dumps(dataclasses.replace(job, timeout=0.01)), tell)
+    assert "in slow_work" in heard[0]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +205,7 @@ def test_a_plugin_comes_by_content_and_is_kept_once(mini, tmp_path):
     ],
 )
 def test_a_node_has_room_for_as_many_jobs_as_it_has_cpus_and_shares_of_gpus(nodes, cpus, gpus, slots):
-    assert ray._slots(nodes, cpus, gpus) == slots
+    assert link.slots(nodes, cpus, gpus) == slots
 
 
 def test_the_device_is_the_nodes_not_the_drivers():

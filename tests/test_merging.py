@@ -63,6 +63,63 @@ def test_what_is_not_equal_is_named_and_the_first_folder_goes_first(tmp_path, ca
     assert load_records(tmp_path / "other") == [finished(1, **changes)]
 
 
+def on(device, hour=1, final=0.5, **changes):
+    record = finished(hour, metrics={"accuracy": {"final": final}}, arrays=["grid"], **changes)
+    return dataclasses.replace(record, provenance={**record.provenance, "device": device})
+
+
+def two_devices(folder, **changes):
+    """The same cell, computed on two devices, each with its arrays."""
+    for name, record in (("a", on("cpu", 1, 0.9)), ("b", on("NVIDIA H100", 2, 0.875, **changes))):
+        Store(folder / name).append(record, {"grid": np.full(2, record.metrics["accuracy"]["final"])})
+    return folder / "a", folder / "b", folder / "out"
+
+
+@pytest.mark.parametrize(
+    ("words", "kept", "final", "choice"),
+    [
+        ([], "cpu", 0.9, "(--prefer cuda keeps the others)"),
+        (["--prefer", "cpu"], "cpu", 0.9, "(--prefer cuda keeps the others)"),
+        (["--prefer", "cuda"], "NVIDIA H100", 0.875, "(--prefer cpu keeps the others)"),
+    ],
+)
+def test_a_cell_of_two_devices_is_no_conflict_and_one_may_be_preferred(tmp_path, capsys, words, kept, final, choice):
+    a, b, out = two_devices(tmp_path)
+    code, said, err = command("merge", a, b, "--out", out, *words, capsys=capsys)
+    assert (code, "Conflict" in err) == (0, False)
+    assert "whose arithmetic differs, in final accuracy by 2.50 points at most: " in said
+    assert f"those on {kept} are kept {choice}" in said
+    (record,) = load_records(out)
+    assert record.metrics["accuracy"]["final"] == final
+    assert Store(out).arrays(record)["grid"].tolist() == [final] * 2
+
+
+def test_what_is_preferred_replaces_what_is_there_once(tmp_path):
+    a, b, out = two_devices(tmp_path)
+    for again in (False, True):
+        made = merge([a, b], out, "cuda")
+        assert list(made.added.values()) == ([0, 0] if again else [0, 1])
+        (record,) = load_records(out)
+        assert record.device == "cuda"
+        merge([b], a, "cuda")
+        merge([b], a)
+    assert [r.device for r in Store(a).load()] == ["cpu", "cuda"]
+    assert Store(a).arrays(load_records(a)[0])["grid"].tolist() == [0.875] * 2
+
+
+def test_one_that_diverged_on_another_device_is_a_conflict(tmp_path):
+    a, b, out = two_devices(tmp_path, status="diverged")
+    made = merge([a, b], out)
+    assert (len(made.conflicts), made.remarks()) == (1, [])
+
+
+def test_an_unknown_device_is_refused(tmp_path, capsys):
+    a, b, out = two_devices(tmp_path)
+    code, _, err = command("merge", a, b, "--out", out, "--prefer", "tpu", capsys=capsys)
+    assert (code, out.exists()) == (2, False)
+    assert "--prefer tpu: give cpu or cuda" in err
+
+
 def test_a_result_goes_before_a_failure_and_of_failures_the_newest_is_kept(tmp_path):
     a = store(tmp_path / "a", finished(1), finished(2, "vat/moons/seed1", "k1", status="failed", reason="early"))
     b = store(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from sslbench import runner
 from sslbench.errors import BadInput
-from sslbench.executors import Cluster, Ended, InlineExecutor, RayExecutor, Started
+from sslbench.executors import Advanced, Cluster, Ended, InlineExecutor, RayExecutor, Resumed, Retried, Started
 from sslbench.records import Store
 from sslbench.registry import load_plugin
 
@@ -33,6 +34,8 @@ print("at", cluster.address, flush=True)
 for line in sys.stdin:
     if line == "kill a node\\n":
         cluster.remove_node(nodes.pop(), allow_graceful=False)
+    if line == "add a node\\n":
+        nodes.append(cluster.add_node(num_cpus=1, **small))
     if line == "kill the head\\n":
         cluster.head_node.kill_gcs_server()
     if line == "kill the driver's node\\n":
@@ -102,7 +105,7 @@ def write_images(folder: Path, seed: int) -> None:
 
 
 PLUGIN = '''
-import os, signal, time
+import ctypes, os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,10 +123,14 @@ class OnANode(LossMethod):
 
     what: str = "nothing"
     folder: str = ""
+    steps: int = 0
+    """So many are taken before the process does what it is told."""
 
     def loss(self, model, batch, step, rng):
         if self.folder:
             Path(self.folder, f"{os.getpid()}-{time.time_ns()}").touch()
+        if self.steps and sum(name.startswith(f"{os.getpid()}-") for name in os.listdir(self.folder)) <= self.steps:
+            return Loss(cross_entropy(model, batch, rng))
         if self.what == "raise":
             raise RuntimeError("no such thing")
         if self.what == "die":
@@ -132,6 +139,10 @@ class OnANode(LossMethod):
             time.sleep(0.05)
         if self.what == "hang":
             time.sleep(600)
+        if self.what == "hold":
+            ctypes.PyDLL(None).sleep(600)  # and no other thread of the process gets to run
+        if self.what == "dawdle":
+            time.sleep(0.1)
         return Loss(cross_entropy(model, batch, rng))
 
 
@@ -176,6 +187,10 @@ def bits(folder):
     }
 
 
+def paths(folder):
+    return sorted((folder / "checkpoints").glob("*.npz"))
+
+
 def suite_of(mini, **changes):
     """Two moons and images out of the data folder, a few steps."""
     moons = {"training_points": 60, "test_points": 40, "steps": 4, "points": 2}
@@ -211,6 +226,106 @@ def test_a_node_that_dies_costs_no_cell_and_changes_no_bit(mini, tmp_path, monke
     undisturbed = len(os.listdir(steps)) - taken
     assert taken > undisturbed, "the dead node had done some steps"
     assert bits(tmp_path / "ray") == bits(tmp_path / "here")
+
+
+OFTEN = 1e-9  # minutes: a checkpoint after every step
+
+
+def test_a_cell_of_a_node_that_dies_goes_on_from_its_checkpoint_elsewhere(mini, tmp_path, nodes, plugin):
+    """Each trains some steps and waits, one node dies, and its cell is ended by another node, with the bits of one machine."""
+    nodes.do("add a node")
+    (steps := tmp_path / "steps").mkdir()
+    told = {"on-a-node": {"what": "wait", "folder": str(steps), "steps": 3}}
+    suite = mini(seeds=3, methods=["on-a-node"], method=told, checkpoint_every=OFTEN)
+    executor = RayExecutor(Cluster(nodes.address), plugins=[plugin])
+    begun, resumed = [], []
+
+    def kill_one_in_the_middle(event):
+        if isinstance(event, Started):
+            begun.append(event.job.name)
+            if len(begun) == 3:
+                wait_until(lambda: len(processes(steps)) == len(paths(tmp_path / "ray")) == 3)
+                wait_until(lambda: all(step_of(path) == 3 for path in paths(tmp_path / "ray")))
+                nodes.do("kill a node")
+                wait_until(lambda: not all(Path("/proc", pid).exists() for pid in processes(steps)))
+                (steps / "go").touch()
+        if isinstance(event, Resumed):
+            resumed.append((event.job.name, event.done, event.total))
+
+    records = sweep(suite, tmp_path / "ray", executor, kill_one_in_the_middle)
+    (name, done, total) = one = resumed[0]
+    assert resumed == [one]
+    assert (done, total) == (3, 6)
+    assert {r.id: (r.provenance.get("resumed_at"), r.provenance["attempts"]) for r in records} == {
+        job: ([3], 2) if job == name else (None, 1) for job in begun
+    }
+    assert paths(tmp_path / "ray") == []
+    sweep(suite, tmp_path / "here", InlineExecutor())
+    assert bits(tmp_path / "ray") == bits(tmp_path / "here")
+
+
+def test_a_run_that_is_stopped_leaves_last_checkpoints_and_goes_on_anywhere(mini, tmp_path, nodes, plugin):
+    told = {"on-a-node": {"what": "dawdle"}}
+    suite = mini(
+        seeds=1, methods=["on-a-node"], method=told, checkpoint_every=60, scenario={"*": {"steps": 60, "points": 20}}
+    )
+    plan = runner.make_plan(suite, store := Store(tmp_path / "ray"))
+    store.prepare()
+
+    def stop(event):
+        if isinstance(event, Advanced) and event.done > 5:
+            raise KeyboardInterrupt
+
+    executor = RayExecutor(Cluster(nodes.address), plugins=[plugin])
+    with pytest.raises(KeyboardInterrupt):
+        list(runner.run(plan, store, executor, "cpu", executor.slots, stop))
+    assert len(paths(tmp_path / "ray")) == 1
+    resumed = []
+    (record,) = sweep(
+        suite, tmp_path / "ray", InlineExecutor(), lambda e: resumed.append(e) if isinstance(e, Resumed) else 0
+    )
+    assert record.provenance["resumed_at"] == [resumed[0].done]
+    assert 5 < resumed[0].done < 60
+    sweep(suite, tmp_path / "here", InlineExecutor())
+    assert bits(tmp_path / "ray") == bits(tmp_path / "here")
+
+
+def test_a_cell_past_its_limit_is_ended_and_the_others_go_on(mini, tmp_path, nodes, plugin):
+    """One that sleeps, and one that lets no other thread of its process run: the link ends both."""
+    (steps := tmp_path / "steps").mkdir()
+    names = ("hang", "hold", "supervised", "vat")
+    told = {what: {"base": "on-a-node", "what": what, "folder": str(steps)} for what in names[:2]}
+    suite = mini(seeds=1, methods=list(names), method=told, timeout=0.05)
+    records = {
+        r.method["name"]: r for r in sweep(suite, tmp_path, RayExecutor(Cluster(nodes.address), plugins=[plugin]))
+    }
+    assert {name: r.status for name, r in records.items()} == {
+        "hang": "timeout",
+        "hold": "timeout",
+        "supervised": "ok",
+        "vat": "ok",
+    }
+    assert records["hang"].reason == records["hold"].reason == "it took longer than its limit of 0.05 min"
+    assert "time.sleep(600)" in (tmp_path / "tracebacks" / f"{records['hang'].key}.txt").read_text()
+    wait_until(lambda: not any(Path("/proc", pid).exists() for pid in processes(steps)))
+
+
+def test_a_stack_past_its_limit_is_run_again_one_by_one(mini, tmp_path, nodes, plugin):
+    (steps := tmp_path / "steps").mkdir()
+    told = {"on-a-node": {"what": "wait", "folder": str(steps)}}
+    suite = mini(seeds=2, methods=["on-a-node"], method=told, timeout=0.05)
+
+    def let_go(event):
+        if isinstance(event, Retried):
+            assert [len(part.cells) for part in event.parts] == [1, 1]
+            (steps / "go").touch()
+
+    plan = runner.make_plan(suite, store := Store(tmp_path / "ray"))
+    store.prepare()
+    executor = RayExecutor(Cluster(nodes.address), plugins=[plugin])
+    records = list(runner.run(plan, store, executor, "cpu", 1, let_go))
+    assert (steps / "go").exists()
+    assert [(r.status, r.provenance["attempts"]) for r in records] == [("ok", 2)] * 2
 
 
 def test_a_bad_cell_takes_no_other_down_and_a_closed_run_leaves_no_process(mini, tmp_path, nodes, plugin):
@@ -264,6 +379,12 @@ def test_a_lost_cluster_is_one_message_and_what_was_finished_is_kept(mini, tmp_p
 def processes(folder):
     """The processes that have taken a step."""
     return {name.partition("-")[0] for name in os.listdir(folder)} - {"go"}
+
+
+def step_of(path):
+    """Steps done at a checkpoint."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(file["header"].tobytes())["step"]
 
 
 def wait_until(condition):

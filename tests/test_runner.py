@@ -219,3 +219,14 @@ def test_a_method_that_fails_at_once_is_one_line_of_the_estimate(mini, tmp_path,
     monkeypatch.setattr(runner.engine, "run", fails)
     with pytest.raises(BadInput, match="vat on two-moons-6 fails in its first steps: ArithmeticError: no such thing"):
         runner.seconds_per_cell(plan, "cpu")
+
+
+def test_a_plan_says_of_finished_cells_that_another_device_computed_them(mini, tmp_path):
+    suite, store = mini(methods=["supervised"]), Store(tmp_path)
+    assert runner.make_plan(suite, store).note("cuda") == ""
+    list(runner.run(runner.make_plan(suite, store), store, InlineExecutor(), "cpu"))
+    plan = runner.make_plan(suite, store)
+    assert plan.note("cpu") == ""
+    assert plan.note("cuda").startswith(
+        "2 of the finished cells were computed on cpu and stay as they are: another --out"
+    )

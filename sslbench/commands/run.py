@@ -120,7 +120,7 @@ def run(
         store.prepare()
     tell_plan(chosen, plan, store, where, count)
     if chosen.timeout is not None and not place.keeps_time:
-        warn(f"no time limit is kept {place.where}: cells run as long as they take.")
+        warn("no time limit is kept in this process (--workers 0): cells run as long as they take.")
     if dry_run:
         tell_estimate(plan, where, count)
         return

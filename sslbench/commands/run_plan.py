@@ -33,6 +33,8 @@ def tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int)
             f", {skipped} that make no sense" if skipped else ""
         )
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
+    if note := plan.note(device):
+        err.print(note, **PLAIN)
     if failed:
         err.print("What failed would fail the same way: --retry-failed runs it again.", highlight=False)
 

@@ -94,10 +94,10 @@ class CheckpointFile:
             Unusable: it is damaged, or of something else.
         """
         try:
-            found = _read(self.path)
-            if found is None:
+            content = self._content()
+            if content is None:
                 return None
-            header, arrays = found
+            header, arrays = _opened(content)
             if other := [what for what, value in self.identity.items() if header["identity"].get(what) != value]:
                 raise Unusable(f"is of another {other[0]}")
             tensors = {name: _laid_out(array, header["strides"][name]) for name, array in arrays.items()}
@@ -123,26 +123,52 @@ class CheckpointFile:
         head = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         np.savez(buffer, allow_pickle=False, **{_HEADER: head}, **arrays)
         buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
-        atomic.write(self.path, buffer.getbuffer())
+        self._replace(buffer.getbuffer())
+
+    def _content(self) -> bytes | None:
+        return _content(self.path)
+
+    def _replace(self, content: memoryview) -> None:
+        atomic.write(self.path, content)
+
+
+@dataclass(frozen=True)
+class CheckpointAfar(CheckpointFile):
+    """The checkpoint of a cell that is kept on another machine: by its path there."""
+
+    found: bytes | None
+    """What that machine had when the training was sent here; None: nothing."""
+    send: Callable[[bytes], None]
+    """Has it replace that, and returns when it has taken it. Raises `OSError` if it cannot."""
+
+    def _content(self) -> bytes | None:
+        return self.found
+
+    def _replace(self, content: memoryview) -> None:
+        self.send(bytes(content))
 
 
 def identity_of(path: Path) -> Mapping[str, Any] | None:
     """What a checkpoint says it is of; None if it is no whole checkpoint."""
     try:
-        found = _read(path)
-        return None if found is None else dict(found[0]["identity"])
+        content = _content(path)
+        return None if content is None else dict(_opened(content)[0]["identity"])
     except (Unusable, *UNFIT):
         return None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """Header and arrays of a file whose digest is right; None where there is no file."""
+def _content(path: Path) -> bytes | None:
+    """The bytes of a file; None where there is no file."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise Unusable(f"cannot be read ({error.strerror})") from error
+
+
+def _opened(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of a checkpoint whose digest is right."""
     whole, digest = content[:-_SHA256_BYTES], content[-_SHA256_BYTES:]
     if hashlib.sha256(whole).digest() != digest:
         raise Unusable("is damaged")

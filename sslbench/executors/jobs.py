@@ -34,6 +34,10 @@ class Checkpointing:
     folder: Path
     every_s: float
 
+    def file(self, key: str) -> Path:
+        """Of the cell of this key."""
+        return self.folder / f"{key}.npz"
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -144,7 +148,7 @@ class Retried:
 Event = Started | Resumed | Advanced | Noted | Ended | Retried
 
 Tell = Callable[..., None]
-"""Hears `"resumed", done, total` and `"noted", text`: an event without its job."""
+"""Hears `"advanced", done, total, loss`, `"resumed", done, total` and `"noted", text`: an event without its job."""
 
 
 class Executor(Protocol):
@@ -161,9 +165,13 @@ class Executor(Protocol):
         ...
 
 
-def told(job: Job, message: tuple[Any, ...]) -> Resumed | Noted:
+_EVENTS: Mapping[str, type[Advanced | Resumed | Noted]] = {"advanced": Advanced, "resumed": Resumed, "noted": Noted}
+
+
+def told(job: Job, message: tuple[Any, ...]) -> Advanced | Resumed | Noted:
     """The event that a message of `Tell` is about."""
-    return Resumed(job, *message[1:]) if message[0] == "resumed" else Noted(job, *message[1:])
+    kind, *what = message
+    return _EVENTS[kind](job, *what)
 
 
 def work(
@@ -171,6 +179,7 @@ def work(
     progress: Callable[[int, int, float], None],
     tell: Tell = lambda *message: None,
     failures: tuple[type[BaseException], ...] = (Exception, SystemExit),
+    open_file: Callable[[Path, Mapping[str, Any]], engine.CheckpointFile] = engine.CheckpointFile,
 ) -> tuple[CellResult, ...]:
     """Run a job here. An exception becomes failed records, and so does an attempt to end the process.
 
@@ -178,10 +187,14 @@ def work(
 
     Args:
         failures: what counts as a failure of the job. `SystemExit` is none where somebody else ends processes by it.
+        open_file: a checkpoint by its path and its identity.
     """
     if job.checkpoints is None:
         return _work(job, progress, engine.Saver(), failures)
-    files = [_file(job.checkpoints, job, cell, key) for cell, key in zip(job.cells, job.keys, strict=True)]
+    files = [
+        open_file(job.checkpoints.file(key), _identity(job, cell, key))
+        for cell, key in zip(job.cells, job.keys, strict=True)
+    ]
     found = [_found(file, cell, tell) for file, cell in zip(files, job.cells, strict=True)]
     steps = [0 if checkpoint is None else checkpoint.step for checkpoint in found]
     results: dict[int, CellResult] = {}
@@ -194,11 +207,11 @@ def work(
     return tuple(results[i] for i in range(len(job.cells)))
 
 
-def _file(checkpoints: Checkpointing, job: Job, cell: Cell, key: str) -> engine.CheckpointFile:
+def _identity(job: Job, cell: Cell, key: str) -> dict[str, Any]:
+    """What a checkpoint must agree in with the training that takes it up."""
     identity: dict[str, Any] = {"cell": cell.id, "key": key}
     identity |= {part: job.provenance.get(part) for part in ("device", "machine")}
-    identity["set of versions"] = job.provenance.get("versions")
-    return engine.CheckpointFile(checkpoints.folder / f"{key}.npz", identity)
+    return identity | {"set of versions": job.provenance.get("versions")}
 
 
 def _found(file: engine.CheckpointFile, cell: Cell, tell: Tell) -> engine.Checkpoint | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sslbench.errors import BadInput
-from sslbench.executors.jobs import Advanced, Ended, Event, Job, Started, failure, timed_out, told, work
+from sslbench.executors.jobs import Ended, Event, Job, Started, failure, timed_out, told, work
 from sslbench.registry import load_plugin
 
 LAST_CHECKPOINT_S = 10.0
@@ -146,11 +146,10 @@ def _hear(worker: _Worker) -> Event | None:
     if message == "begun":
         worker.allow()
         return None
-    if message[0] == "advanced":
-        late = None if worker.pipe.poll() else _look_after(worker)  # it may have said more, and in time
-        return late or Advanced(worker.job, *message[1:])
-    if message[0] in ("resumed", "noted"):
-        return told(worker.job, message)
+    if isinstance(message[0], str):
+        # It may have said more, and in time.
+        late = _look_after(worker) if message[0] == "advanced" and not worker.pipe.poll() else None
+        return late or told(worker.job, message)
     job, worker.job, worker.deadline = worker.job, None, math.inf
     return Ended(job, message)
 

@@ -6,29 +6,33 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib
 import os
 import pickle
+import signal
 import stat
+import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from sslbench import atomic
+from sslbench import atomic, engine
 from sslbench.data.base import DATA_VARIABLE
 from sslbench.errors import BadInput
-from sslbench.executors.jobs import Job, machine_provenance, versions, work
-from sslbench.executors.local import keep_freed_memory
+from sslbench.executors.jobs import Job, Tell, machine_provenance, versions, work
+from sslbench.executors.local import LAST_CHECKPOINT_S, LOOK_S, keep_freed_memory
 from sslbench.registry import load_plugin, plugin_name
 from sslbench.suite import data_digests, source_of
 
 NEWS_EVERY_S = 1.0
 """Progress goes over the network no more often."""
-
-Tell = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -83,17 +87,87 @@ def admit(driver: Driver, packed: bytes, alone: bool = False) -> Job:
     return job
 
 
-def serve(driver: Driver, packed: bytes, tell: Tell, alone: bool = False) -> bytes:
+def serve(
+    driver: Driver,
+    packed: bytes,
+    tell: Tell,
+    alone: bool = False,
+    lost: int = 0,
+    found: Mapping[str, bytes] | None = None,
+) -> bytes:
     """Run a packed job here: its results, packed.
+
+    Args:
+        tell: has the driver hear an event without its job, and also `"begun"`, when the time starts to run; `"late", stack`,
+            when it is over; `"checkpoint", name, content`, and has then taken it. Raises `OSError` where it cannot be heard.
+        lost: how often it was begun before, by processes that were lost.
+        found: the checkpoints that the driver has, by the names of their files.
 
     Raises:
         BadInput: see `admit`. What goes wrong within the training is in the results.
     """
     job = admit(driver, packed, alone)
     keep_freed_memory()
-    here = dataclasses.replace(job, provenance={**job.provenance, **machine_provenance(job.device)})
-    # Ray ends a process whose node is lost by SystemExit: no failure of the job, which runs again elsewhere.
-    return pickle.dumps(work(here, _now_and_then(tell), failures=(Exception,)))
+    importlib.import_module("torch._dynamo")  # which the first step would import, for seconds: no part of a cell's time
+    provenance = {**job.provenance, **machine_provenance(job.device)}
+    job = dataclasses.replace(job, provenance=provenance, attempt=job.attempt + lost)
+
+    def courteously(*message: Any) -> None:
+        with contextlib.suppress(OSError):
+            tell(*message)
+
+    def open_file(path: Path, identity: Mapping[str, Any]) -> engine.CheckpointFile:
+        send = functools.partial(tell, "checkpoint", path.name)
+        return engine.CheckpointAfar(path, identity, (found or {}).get(path.name), send)
+
+    courteously("begun")
+    with _stoppable(job), _timed(job, courteously):
+        # Ray ends a process whose node is lost by SystemExit: no failure of the job, which runs again elsewhere.
+        return pickle.dumps(work(job, _now_and_then(courteously), courteously, (Exception,), open_file))
+
+
+@contextlib.contextmanager
+def _stoppable(job: Job) -> Iterator[None]:
+    """SIGTERM, by which Ray ends a process whose node is lost, has training write a last checkpoint. Let that hold for SIGINT,
+    by which it cancels, and see that a step that never ends does not outlive its node."""
+    if job.checkpoints is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    over, node = threading.Event(), os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == node:
+            if over.wait(LOOK_S):
+                return
+        if not over.wait(LAST_CHECKPOINT_S):
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    before = signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        over.set()
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _timed(job: Job, tell: Tell) -> Iterator[None]:
+    """When the job's time is over, say where it is: the driver ends this process."""
+    if job.limit is None:
+        yield
+        return
+    worker = threading.get_ident()
+    timer = threading.Timer(
+        min(job.limit, threading.TIMEOUT_MAX),
+        lambda: tell("late", "".join(traceback.format_stack(sys._current_frames().get(worker)))),
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _check_versions(driver: Driver) -> None:
@@ -167,13 +241,13 @@ def _one_at_a_time() -> Iterator[None]:
         os.close(handle)
 
 
-def _now_and_then(tell: Tell) -> Tell:
-    last = 0.0
+def _now_and_then(tell: Tell) -> Callable[[int, int, float], None]:
+    last = -NEWS_EVERY_S
 
-    def told(done: int, total: int, loss: float) -> None:
+    def progress(*come: float) -> None:
         nonlocal last
         if time.monotonic() - last >= NEWS_EVERY_S:
             last = time.monotonic()
-            tell(done, total, loss)
+            tell("advanced", *come)
 
-    return told
+    return progress

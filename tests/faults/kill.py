@@ -274,13 +274,13 @@ class Killer:
     def _judge_mlflow(self, path: Path, run: Run) -> None:
         """Every cell one finished run, no point twice, and nobody was warned in the last start."""
         with contextlib.closing(sqlite3.connect(path)) as database:
-            names = Counter(
-                name for (name,) in database.execute("select name from runs where lifecycle_stage = 'active'")
-            )
-            half = database.execute("select name from runs where status = 'RUNNING'").fetchall()
+            # A half run of a tracker that was killed is deleted, and keeps its status.
+            runs = database.execute("select name, status from runs where lifecycle_stage = 'active'").fetchall()
             twice = database.execute(
                 "select run_uuid, key, step from metrics group by run_uuid, key, step having count(*) > 1"
             ).fetchall()
+        names = Counter(name for name, _ in runs)
+        half = [name for name, status in runs if status == "RUNNING"]
         wrong = [name for name in self.reference if names[name] != 1]
         if wrong or half or twice or "Warning" in run.log.read_text() or len(names) != len(self.reference) + 1:
             self.tally.odd.append(f"{path}: {wrong} {half} {twice} {run.log.read_text()}")
