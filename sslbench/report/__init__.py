@@ -121,6 +121,7 @@ def _plots(
 
     with canvas.style():
         for plot in plots.draw(records, comparison, evidence, arrays):
+            canvas.settle(plot.figure)
             width, height = (round(96 * inches) for inches in plot.figure.get_size_inches())
             pictures.append(Picture(plot, canvas.png(plot.figure), width, height))
             files += [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]

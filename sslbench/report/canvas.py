@@ -63,6 +63,12 @@ def figure(width: float, height: float) -> Figure:
     return made
 
 
+def settle(drawn: Figure) -> None:
+    """Lay the figure out now and for good. Else each save does so again, which takes as long as the drawing."""
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")
+
+
 def png(drawn: Figure) -> bytes:
     """The figure as PNG, the same bytes for the same drawing.
 
