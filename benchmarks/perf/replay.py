@@ -80,7 +80,9 @@ def on_the_same_draws(setting: Setting, steps: int, rngs: list[Rng]) -> Both:
 # The engine's side ----------------------------------------------------------------------------------------------------
 
 
-def engine_trainings(setting: Setting, rngs: list[Rng], device: torch.device, steps: int) -> list[Training]:
+def engine_trainings(
+    setting: Setting, rngs: list[Rng], device: torch.device, steps: int, recorded: bool = False
+) -> list[Training]:
     """One training of all seeds where the network stacks on the device, else one for each."""
     posed, chosen = setting.posed(), setting.chosen()
     problems = [posed.problem(rng) for rng in rngs]
@@ -88,7 +90,7 @@ def engine_trainings(setting: Setting, rngs: list[Rng], device: torch.device, st
         groups = [(problems, rngs)]
     else:
         groups = [([problem], [rng]) for problem, rng in zip(problems, rngs, strict=True)]
-    trainings = [Training(chosen, posed, *group, device) for group in groups]
+    trainings = [Training(chosen, posed, *group, device, recorded) for group in groups]
     for training in trainings:
         resize(training, steps)
     return trainings

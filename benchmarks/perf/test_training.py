@@ -29,11 +29,14 @@ def test_peak(turns, device, kind):
     turns.info["flops"] = max(turn.result for turn in found)
 
 
+@pytest.mark.parametrize("graphs", [False, True], ids=["", "graphs"])
 @pytest.mark.parametrize("count", [1, 10])
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", LOSS_METHODS)
-def test_step(turns, size, device, name, network, count):
-    """A training step: batches, augmentation, loss, gradient, optimiser, log."""
+def test_step(turns, size, device, name, network, count, graphs):
+    """A training step: batches, augmentation, loss, gradient, optimiser, log; on CUDA also as a graph."""
+    if graphs and device == "cpu":
+        pytest.skip("a CPU has no CUDA graphs")
     if (
         count > 1
         and device == "cpu"
@@ -43,13 +46,14 @@ def test_step(turns, size, device, name, network, count):
     given = setting(name, network)
     same = on_the_same_draws(given, 2, [seeds(count)[-1]])
     assert same.agree(1e-4), f"the sides differ: {same}"
-    engine = turns.side(work.engine_steps, given, count, device, engine=True)
+    engine = turns.side(work.engine_steps, given, count, device, graphs, engine=True)
     reference = turns.side(work.plain_steps, given, count, device)
     steps = turns.steps_a_turn(engine, reference)
-    measured = turns.measure("step", f"{name}, {network}, {count} seed{'s' * (count > 1)}", engine, reference, steps)
+    label = f"{name}, {network}, {count} seed{'s' * (count > 1)}{', graphs' * graphs}"
+    measured = turns.measure("step", label, engine, reference, steps)
     assert {turn.result for turn in measured.engine + measured.reference} == {steps * count}
     turns.info.update(method=name, network=network, seeds=count, steps=steps)
-    if count == 1:
+    if count == 1 and not graphs:
         turns.info["flops"] = work.engine_flops(given, min(steps, 52))
 
 

@@ -25,6 +25,7 @@ from benchmarks.perf.settings import (
     seeds,
 )
 from sslbench import engine
+from sslbench.engine.capture import Captured, CudaGraphs, Result
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.training import Training
 from sslbench.methods.pseudo_label_rounds import PseudoLabelRounds
@@ -35,20 +36,30 @@ from sslbench.scenarios.base import Problem, Scenario
 # Training steps -----------------------------------------------------------------------------------------------------
 
 
-def engine_steps(setting: Setting, count: int, device: str) -> Callable[[int], int]:
-    """The engine's steps of `count` seeds, as `sslbench.engine.course.train` takes them. Returns the steps taken."""
-    trainings = engine_trainings(setting, seeds(count), torch.device(device), 1)
+def engine_steps(setting: Setting, count: int, device: str, graphs: bool = False) -> Callable[[int], int]:
+    """The engine's steps of `count` seeds, as `sslbench.engine.course.train` takes them. Returns the steps taken.
+
+    Args:
+        graphs: replay them as CUDA graphs.
+    """
+    where = torch.device(device)
+    trainings = engine_trainings(setting, seeds(count), where, 1, graphs)
+    advances = [Captured(t, CudaGraphs(where), _refused).advance if graphs else t.advance for t in trainings]
 
     def work(steps: int) -> int:
-        return sum(_advance(training, steps) for training in trainings)
+        return sum(_advance(training, steps, advance) for training, advance in zip(trainings, advances, strict=True))
 
     return work
 
 
-def _advance(training: Training, steps: int) -> int:
+def _refused(*message: str) -> None:
+    raise AssertionError(message)
+
+
+def _advance(training: Training, steps: int, advance: Callable[..., Result]) -> int:
     resize(training, steps)
     for step, rows in training.steps():
-        loss, terms = training.advance(step, rows)
+        loss, terms = advance(step, rows)
         training.sums.add(step.kind, terms, loss)
     reading = training.sums.read(len(training.keys))
     assert not any(reading.diverged)
@@ -75,7 +86,7 @@ def engine_flops(setting: Setting, steps: int) -> float:
     """Floating-point operations of a step of one seed, by torch's counter: those of matrix products and convolutions."""
     (training,) = engine_trainings(setting, seeds(1), torch.device("cpu"), steps)
     with FlopCounterMode(display=False) as counter:
-        _advance(training, steps)
+        _advance(training, steps, training.advance)
     return counter.get_total_flops() / steps
 
 
