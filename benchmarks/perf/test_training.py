@@ -32,8 +32,22 @@ def test_peak(turns, device, kind):
 @pytest.mark.parametrize("count", [1, 10])
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("name", LOSS_METHODS)
-def test_step(turns, size, device, name, network, count, graphs=False):
+def test_step(turns, size, device, name, network, count):
     """A training step: batches, augmentation, loss, gradient, optimiser, log."""
+    a_step(turns, size, device, name, network, count)
+
+
+@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", LOSS_METHODS)
+def test_step_as_a_graph(turns, size, device, name, network, count):
+    """The same as a CUDA graph."""
+    if device == "cpu":
+        pytest.skip("a CPU has no CUDA graphs")
+    a_step(turns, size, device, name, network, count, graphs=True)
+
+
+def a_step(turns, size, device, name, network, count, graphs=False):
     if (
         count > 1
         and device == "cpu"
@@ -52,16 +66,6 @@ def test_step(turns, size, device, name, network, count, graphs=False):
     turns.info.update(method=name, network=network, seeds=count, steps=steps)
     if count == 1 and not graphs:
         turns.info["flops"] = work.engine_flops(given, min(steps, 52))
-
-
-@pytest.mark.parametrize("count", [1, 10])
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("name", LOSS_METHODS)
-def test_step_as_a_graph(turns, size, device, name, network, count):
-    """The same as a CUDA graph."""
-    if device == "cpu":
-        pytest.skip("a CPU has no CUDA graphs")
-    test_step(turns, size, device, name, network, count, graphs=True)
 
 
 @pytest.mark.parametrize("network", ["convolution 32 + 256", "two moons 6 + 1000", "linear 32 + 64"])
