@@ -19,6 +19,7 @@ from sslbench.records import load_records
 
 LOSS_METHODS = [name for name in method.names() if issubclass(method.get(name).thing, LossMethod)]
 ROOT = Path(__file__).parent.parent.parent
+QUICK = ROOT / "benchmarks" / "quick.toml"
 
 
 @pytest.mark.parametrize("kind", ["matrix product", "convolution"])
@@ -107,11 +108,15 @@ scenarios = ["mnist5k-50", "two-moons-6", "mnist5k-1000-logreg"]
 """
 
 
-def test_suite(turns, size, device, tmp_path):
+@pytest.mark.parametrize("name", ["12 cells, 1 seed", "make bench, 84 cells"])
+def test_suite(turns, size, device, tmp_path, name):
     """Methods × scenarios from the command line, with all it writes, against a script of plain loops: one process,
     torch's default threads."""
+    small = name.startswith("12")
+    if size.quick and not small:
+        pytest.skip("takes a quarter of an hour")
     path = tmp_path / "perf.toml"
-    path.write_text(SUITE + ("steps = 20\npoints = 2\n" if size.quick else ""))
+    path.write_text(SUITE + ("steps = 20\npoints = 2\n" if size.quick else "") if small else QUICK.read_text())
     python, number = sys.executable, iter(range(99))
     folders, tables = [], []
 
@@ -126,8 +131,8 @@ def test_suite(turns, size, device, tmp_path):
             tables.append(tmp_path / f"{next(number)}.csv")
             return Command((python, "-m", "benchmarks.perf.plain_suite", str(path), device, str(tables[-1]))).turn()
 
-    rounds = 1 if size.quick else 2
-    measured = turns.measure("suite", "12 cells, 1 seed", Engine(), Reference(), rounds=rounds, warm=False)
+    rounds = 1 if size.quick or not small else 2
+    measured = turns.measure("suite", name, Engine(), Reference(), rounds=rounds, warm=False)
     cells = {record.id: record.metrics["accuracy"]["final"] for record in load_records(folders[0])}
     with tables[0].open() as file:
         plain = {row["cell"]: float(row["final"]) for row in csv.DictReader(file)}
