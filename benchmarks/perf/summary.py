@@ -106,11 +106,10 @@ def _notes(group: str, infos: list[Info]) -> list[str]:
     if group == "step":
         return ["Times are those of one step of all seeds; the reference trains ten seeds one after the other."]
     if group == "suite":
-        info = infos[0]
-        ours, theirs = info["cells_per_minute"]
+        rates = " and ".join("{:.1f} against {:.1f}".format(*info["cells_per_minute"]) for info in infos)
         return [
             "`sslbench run` with its default workers, records, MLflow and report, against a script of plain loops in one "
-            f"process with torch's default threads: {ours:.1f} against {theirs:.1f} cells a minute."
+            f"process with torch's default threads: {rates} cells a minute."
         ]
     if group == "plan":
         return [f"Wanted: at most {infos[0]['wanted_s']:.0f} s. The reference is `json.loads` of each line."]
