@@ -64,30 +64,36 @@ def store_of(cells: int, folder: Path) -> Path:
 # Store ------------------------------------------------------------------------------------------------------------------
 
 
-def engine_append(folder: Path) -> Callable[[int], int]:
-    """Append records. Returns the length of what was written, in bytes."""
+def _cells_after(path: Path, start: int) -> list[str]:
+    with path.open("rb") as file:
+        file.seek(start)
+        return [Record.from_json(line).id for line in file]
+
+
+def engine_append(folder: Path) -> Callable[[int], list[str]]:
+    """Append records. Returns the cells of the lines that were written."""
     store, record = Store(folder), records_of(20)[0]
 
-    def work(count: int) -> int:
+    def work(count: int) -> list[str]:
         before = store.path.stat().st_size
         for _ in range(count):
             store.append(record)
-        return store.path.stat().st_size - before
+        return _cells_after(store.path, before)
 
     return work
 
 
-def plain_append(folder: Path) -> Callable[[int], int]:
+def plain_append(folder: Path) -> Callable[[int], list[str]]:
     path, given = folder / "records.jsonl", json.loads(records_of(20)[0].to_json())
 
-    def work(count: int) -> int:
+    def work(count: int) -> list[str]:
         before = path.stat().st_size
         for _ in range(count):
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(given, separators=(",", ":"), ensure_ascii=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-        return path.stat().st_size - before
+        return _cells_after(path, before)
 
     return work
 

@@ -17,6 +17,8 @@ from benchmarks.perf.sides import Command, Turn
 from sslbench.methods.base import LossMethod, method
 from sslbench.records import load_records
 
+pytestmark = pytest.mark.timeout(0)  # a measurement takes as long as it takes
+
 LOSS_METHODS = [name for name in method.names() if issubclass(method.get(name).thing, LossMethod)]
 ROOT = Path(__file__).parent.parent.parent
 QUICK = ROOT / "benchmarks" / "quick.toml"
