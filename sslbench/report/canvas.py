@@ -64,7 +64,8 @@ def figure(width: float, height: float) -> Figure:
 
 
 def settle(drawn: Figure) -> None:
-    """Lay the figure out now and for good. Else each save does so again, which takes as long as the drawing."""
+    """Lay the figure out now and for good, with letters as wide as the PNG has them. Else each save does so again."""
+    drawn.set_dpi(DPI)
     drawn.draw_without_rendering()
     drawn.set_layout_engine("none")
 

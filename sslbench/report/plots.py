@@ -76,7 +76,9 @@ def ranks_figure(ranking: Ranking, style: Mapping[str, Look]) -> Figure:
         look, y = style[ranking.methods[i]], -top - 0.55 * (place + 1)
         axes.plot([ranks[i], ranks[i]], [0, y], color=look.colour, lw=1, zorder=1)
         axes.plot(ranks[i], 0, look.marker, color=look.colour, ms=8, clip_on=False)
-        axes.text(ranks[i] + 0.04, y, f"{ranking.methods[i]}  {ranks[i]:.2f}", va="center", fontsize=9.5, bbox=paper)
+        side, aside = ("right", -0.04) if ranks[i] > (1 + count) / 2 else ("left", 0.04)  # within the figure
+        label = f"{ranking.methods[i]}  {ranks[i]:.2f}"
+        axes.text(ranks[i] + aside, y, label, va="center", ha=side, fontsize=9.5, bbox=paper)
     axes.set(xlim=(1, count + 0.6), ylim=(-top - 0.55 * count - 0.3, 0), yticks=[], xticks=range(1, count + 1))
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")

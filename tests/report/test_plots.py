@@ -14,10 +14,10 @@ from PIL import Image
 
 from sslbench.records import Record
 from sslbench.report import canvas, plots
-from sslbench.report.evidence import weigh
+from sslbench.report.evidence import Ranking, weigh
 from sslbench.report.palette import FURTHER, KNOWN, looks
 from sslbench.report.tables import compare, frame
-from sslbench.stats import mean_interval
+from sslbench.stats import critical_difference, mean_interval
 from tests.report.factory import lost, record, whole
 
 
@@ -49,6 +49,19 @@ def test_every_plot_that_applies_is_drawn(gallery: dict[str, canvas.Plot]) -> No
         "confusion-mnist5k-1000-no7",
     ]
     assert all(plot.alt and plot.title for plot in gallery.values())
+
+
+def test_no_text_of_the_ranks_leaves_the_figure() -> None:
+    methods = tuple(f"pseudo-label-interleaved-{word}" for word in "abcdefghijklm")
+    scores = np.arange(13.0) + np.zeros((4, 1))
+    with canvas.style():
+        ranking = Ranking(methods, ("one", "two", "three", "four"), critical_difference(scores, seed=0))
+        figure = plots.ranks_figure(ranking, looks(methods))
+        canvas.settle(figure)
+        for text in figure.axes[0].texts:
+            extent = text.get_window_extent()
+            assert figure.bbox.x0 <= extent.x0
+            assert extent.x1 <= figure.bbox.x1
 
 
 def test_plots_that_do_not_apply_are_left_out() -> None:
