@@ -6,7 +6,7 @@ import contextlib
 import functools
 import shlex
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from sslbench.records import Record, Store
     from sslbench.runner import Plan
     from sslbench.tracking import Background
+
+
+AGAIN_S = 60.0
+"""How long after an interruption that went unheard the next one comes: later than a run needs to end."""
 
 
 class TimeIsUp(KeyboardInterrupt):
@@ -124,8 +128,8 @@ def run(
     if dry_run:
         tell_estimate(plan, where, count)
         return
-    if stop_after is not None:
-        _stop_after(stop_after)
+    if stop_after is not None and not hasattr(signal, "setitimer"):
+        raise BadInput("--stop-after needs an alarm signal, which this system has not: use Ctrl-C.")
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
     start = functools.partial(runner.run, retries=tries)
     if plan.pending:
@@ -134,7 +138,7 @@ def run(
         records = follow(start, plan, store, place.executor, where, count, console=err)
     else:  # nothing to watch, but earlier records may have to become the current ones again
         records = start(plan, store, place.executor, where)
-    stopped = _consume(records, tracker)
+    stopped = _consume(records, tracker, stop_after)
     _finish(store, plan, tracker, stopped, published)
 
 
@@ -167,23 +171,36 @@ def _tracker(plan: Plan, store: Store, suite: str, given: str | None) -> Backgro
     return background
 
 
-def _stop_after(minutes: float) -> None:
-    """Interrupt this process then, as Ctrl-C would."""
-    if not hasattr(signal, "setitimer"):
-        raise BadInput("--stop-after needs an alarm signal, which this system has not: use Ctrl-C.")
+@contextlib.contextmanager
+def interrupted_after(minutes: float | None) -> Iterator[None]:
+    """Raise TimeIsUp in the block when so much time is over, as Ctrl-C would raise KeyboardInterrupt.
+
+    It is raised wherever the process is, which may be where exceptions are dropped (in a finalizer, say): then again.
+    """
+    if minutes is None:
+        yield
+        return
 
     def stop(number: int, frame: object) -> None:
         del number, frame
         raise TimeIsUp
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    handler = signal.signal(signal.SIGALRM, stop)
+    timer = signal.setitimer(signal.ITIMER_REAL, 60 * minutes, AGAIN_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
-def _consume(records: Generator[Record, None, None], tracker: Background | None) -> int | None:
+def _consume(
+    records: Generator[Record, None, None], tracker: Background | None, stop_after: float | None
+) -> int | None:
     """Take each record as it comes, and hand it to MLflow. Returns the exit code of what ended it early, if anything did."""
     try:
-        with contextlib.closing(records):  # which ends the workers, however this ends
+        with interrupted_after(stop_after), contextlib.closing(records):  # which ends the workers, however this ends
             for record in records:
                 if tracker is not None:
                     tracker.log(record)
@@ -195,9 +212,6 @@ def _consume(records: Generator[Record, None, None], tracker: Background | None)
         if tracker is not None:
             tracker.close(interrupted=True)
         raise
-    finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
     return None
 
 
