@@ -205,19 +205,14 @@ def run(
     for event in persist(executor, jobs, retries):
         listen(event)
         if isinstance(event, Ended):
-            for record in _keep(event.results, store):
+            for record in (stored(result, store) for result in event.results):
                 if record.finished:
                     checkpoints.file(record.key).unlink(missing_ok=True)
                 yield record
     engine.tidy(checkpoints.folder, pending, set())
 
 
-def _keep(results: Sequence[CellResult], store: Store) -> Iterator[Record]:
-    for result in results:
-        yield _stored(result, store)
-
-
-def _stored(result: CellResult, store: Store) -> Record:
+def stored(result: CellResult, store: Store) -> Record:
     """The record as it was stored. Of a plugin's result that is no numbers, a failure."""
     try:
         store.append(result.record, result.arrays, result.traceback)

@@ -15,8 +15,9 @@ import pytest
 from sslbench import tuning
 from sslbench.cli import main
 from sslbench.errors import BadInput
-from sslbench.executors import InlineExecutor, LocalExecutor
+from sslbench.executors import Ended, InlineExecutor, LocalExecutor
 from sslbench.methods.base import METHODS, Around, Loss, LossMethod, Range, cross_entropy, method
+from sslbench.records import Store
 from sslbench.scenarios.two_moons import TwoMoons
 from sslbench.suite import Overrides, make_suite, params, read_suite
 from sslbench.tuning import Found, Trial, document, facts, lines, make_tuning, tune, verdict, widened
@@ -371,11 +372,90 @@ def test_from_the_command_line_to_a_suite_that_runs(suite, capsys, tmp_path):
     assert (code, "is a folder" in err) == (2, True)
 
 
-def test_a_failing_method_is_exit_code_1_and_writes_nothing(suite, capsys, tmp_path, plugin_methods):
-    code, _, err = sslbench(capsys, "tune", suite, "--methods", "breaks", "--workers", 0)
+def test_a_failing_method_is_exit_code_1_and_keeps_what_is_trained(suite, capsys, tmp_path, plugin_methods):
+    code, _, err = sslbench(capsys, "tune", suite, "--methods", "supervised,breaks", "--trials", 2, "--workers", 0)
     assert code == 1
-    assert "RuntimeError: no such thing. Nothing was written." in err
+    assert "RuntimeError: no such thing." in err
+    assert "the same command goes on" in err
     assert not (tmp_path / "results" / "local" / "tiny-tuned.toml").exists()
+    statuses = [r.status for r in Store(tmp_path / "results" / "local" / "tiny-tuned.trials").load()]
+    assert statuses == ["ok"] * 6 + ["failed"] * 3
+
+
+# Going on -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Cells as they are trained; `stop` after so many is Ctrl-C."""
+    run = InlineExecutor.run
+
+    class Trainings(list):
+        stop = math.inf
+
+    seen = Trainings()
+
+    def kept(self, jobs):
+        for event in run(self, jobs):
+            if isinstance(event, Ended):
+                seen.extend(event.job.cells)
+            yield event
+            if len(seen) >= seen.stop:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(InlineExecutor, "run", kept)
+    return seen
+
+
+def test_an_interrupted_tuning_goes_on_and_finds_the_same(suite, capsys, tmp_path, trainings):
+    words = ["tune", suite, "--methods", "supervised,vat", "--trials", 3, "--workers", 0]
+    assert sslbench(capsys, *words, "--out", tmp_path / "whole.toml")[0] == 0
+    whole = len(trainings)
+    assert whole == 2 * 3 * 3
+    trainings.clear()
+    trainings.stop = 13  # in the second trial of vat
+    code, _, err = sslbench(capsys, *words, "--out", tmp_path / "again.toml")
+    assert code == 130
+    assert "Stopped. The trainings so far are kept" in err
+    assert not (tmp_path / "again.toml").exists()
+    first = len(trainings)
+    trainings.stop = math.inf
+    code, _, err = sslbench(capsys, *words, "--out", tmp_path / "again.toml")
+    assert code == 0
+    assert "learning rates: trial 3 of 3, trained earlier" in err
+    assert first < len(trainings) == whole
+    assert (tmp_path / "again.toml").read_bytes() == (tmp_path / "whole.toml").read_bytes()
+
+
+def test_more_trials_cost_what_is_new(suite, capsys, trainings):
+    words = ["tune", suite, "--methods", "vat", "--seeds", "1000,1001", "--workers", 0, "--force"]
+    assert sslbench(capsys, *words, "--trials", 2)[0] == 0
+    assert len(trainings) == 2 * 2
+    assert sslbench(capsys, *words, "--trials", 3)[0] == 0
+    assert len(trainings) == 2 * 3
+    assert sslbench(capsys, *words, "--trials", 3, "--set", "two-moons-6.steps=9")[0] == 0
+    assert len(trainings) == 2 * 3 + 2 * 3  # other settings: nothing of it stands
+
+
+def test_what_another_device_trained_is_no_trial_here(suite, tmp_path, trainings):
+    plan = make_tuning(suite, methods=["vat"], trials=1, seeds="1000-1000")
+    store = Store(tmp_path / "trials")
+    store.prepare()
+    tune(plan, "cpu", 0, store=store)
+    (record,) = store.load()
+    tune(plan, "cpu", 0, store=store)
+    assert len(trainings) == 1
+    store.path.unlink()
+    store.append(dataclasses.replace(record, provenance=record.provenance | {"device": "Some GPU"}))
+    tune(plan, "cpu", 0, store=store)
+    assert len(trainings) == 2
+
+
+def test_one_tuning_at_a_time_writes_a_file(suite, capsys, tmp_path):
+    with Store(tmp_path / "results" / "local" / "tiny-tuned.trials").lock():
+        code, _, err = sslbench(capsys, "tune", suite, "--methods", "vat", "--trials", 1, "--workers", 0)
+    assert code == 2
+    assert "tiny-tuned.trials" in err
 
 
 def test_the_lines_say_the_noise_beside_the_choice(suite):

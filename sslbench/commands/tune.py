@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 def tune(
+    context: typer.Context,
     suite: SuiteArgument,
     methods: MethodsOption = None,
     scenarios: ScenariosOption = None,
@@ -48,9 +49,11 @@ def tune(
     """Find hyperparameters on validation data alone, with as many trials for every method, and write them as a suite file.
 
     The learning rate is found for supervised first, and all methods share it. Where the best trial does not exceed the values
-    in force by more than the noise of so small a validation set, these stay. All trials are in the file.
+    in force by more than the noise of so small a validation set, these stay. All trials are in the file. Trainings are kept as
+    they end, in a folder beside it: an interrupted tuning goes on, and more --trials later cost only what is new.
     """
     from sslbench import runner, tuning
+    from sslbench.records import Store
 
     use_data(data_dir)
     plugins = load_plugins(plugin)
@@ -59,14 +62,19 @@ def tune(
     count = workers if workers is not None else runner.default_workers(where)
     path = out_file or runner.results_folder(f"{plan.suite.name.removesuffix('-tuned')}-tuned.toml")
     tuning.check_target(path, force)
+    store = Store(path.with_suffix(".trials"))
+    context.with_resource(store.lock())
+    store.prepare()
     _tell_tuning(plan, where)
+    kept = f"The trainings so far are kept in {store.folder}: the same command goes on from them."
     try:
-        found = tuning.tune(plan, where, count, plugins, lambda line: err.print(escaped(line), **PLAIN))
+        found = tuning.tune(plan, where, count, plugins, lambda line: err.print(escaped(line), **PLAIN), store)
     except tuning.TrialFailed as error:
         tell_error(error)
+        err.print(escaped(kept), **PLAIN)
         raise typer.Exit(FAILED) from error
     except KeyboardInterrupt:
-        err.print("Stopped. Nothing was written.")
+        err.print(f"Stopped. {escaped(kept)}", **PLAIN)
         raise
     tuning.write(path, suite.name, tuning.document(plan, found, where))
     for line in tuning.lines(plan, found):
