@@ -10,8 +10,9 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from baselines import loops
-from benchmarks.perf.settings import Setting, plain_loaders, plain_network, plain_optimizer, taken
+from baselines.loops import LOOPS
+from baselines.losses import predicted
+from benchmarks.perf.settings import Setting, plain_network, plain_run, taken
 from sslbench.engine.training import _FIRST_VIEW, _METHOD, _WEAK_LABELLED, _WEAK_UNLABELLED, Training, stacks
 from sslbench.methods.base import Kind
 from sslbench.methods.mixup import beta
@@ -56,11 +57,10 @@ def on_the_same_draws(setting: Setting, steps: int, rngs: list[Rng]) -> Both:
     predictions = [p for t in trainings for p in t.predict(torch.stack(list(islice(each, len(t.keys)))))]
     losses, apart, predictions_apart = [], 0.0, 0.0
     seeds = zip(rngs, problems, inputs, starts, ends, predictions, strict=True)
-    for rng, problem, x, start, end, predicted in seeds:
+    for rng, problem, x, start, end, prediction in seeds:
         replay = Replay(trainings[0], rng)
         network, teacher = (plain_form(posed, problem, start, replay) for _ in range(2))
         played = {
-            "augment": replay.augment,
             "strong": replay.augment,
             "direction": replay.direction,
             "shares": replay.shares,
@@ -68,12 +68,12 @@ def on_the_same_draws(setting: Setting, steps: int, rngs: list[Rng]) -> Both:
             "teacher": teacher,
         }
         given = {key: value for key, value in played.items() if key in taken(setting.method)}
-        run = network, *plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
-        losses.append(loops.LOOPS[setting.method](*run, steps, **given, **setting.hyperparameters()))
+        run = dataclasses.replace(plain_run(posed, problem, rng, network, replay.augment), steps=steps)
+        losses.append(LOOPS[setting.method](run, **given, **setting.hyperparameters()))
         pairs = zip(network.parameters(), end, strict=True)
         apart = max(apart, *(float((ours.detach() - theirs).abs().max()) for ours, theirs in pairs))
-        theirs = loops.predicted(given.get("teacher", network), x).softmax(dim=1)
-        predictions_apart = max(predictions_apart, float((predicted - theirs).abs().max()))
+        theirs = predicted(given.get("teacher", network), x).softmax(dim=1)
+        predictions_apart = max(predictions_apart, float((prediction - theirs).abs().max()))
     return Both(engine, torch.tensor(losses, dtype=engine.dtype), apart, predictions_apart)
 
 

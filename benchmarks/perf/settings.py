@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from baselines import loops, networks
+from baselines import augmentations, loops, networks
 from sslbench.engine.batches import Stream
 from sslbench.methods.base import LossMethod, method
 from sslbench.networks import MLP, ConvNet
@@ -100,28 +100,27 @@ def plain_optimizer(posed: Scenario, network: nn.Module) -> torch.optim.Optimize
     return torch.optim.SGD(network.parameters(), lr=posed.lr, momentum=posed.momentum, weight_decay=posed.weight_decay)
 
 
-def plain_augmentation(posed: Scenario) -> loops.Augment:
+def plain_augmentation(posed: Scenario) -> augmentations.Augment:
     """The scenario's weak view as a plain function that draws from torch's own generator."""
     if hasattr(posed, "shift"):
-        return loops.shift(posed.shift)
+        return augmentations.shift(posed.shift)
     if hasattr(posed, "view_noise"):
-        return loops.noise(posed.view_noise)
-    raise TypeError(f"baselines.loops has no augmentation for {type(posed).__name__}")
+        return augmentations.noise(posed.view_noise)
+    raise TypeError(f"baselines.augmentations has no augmentation for {type(posed).__name__}")
 
 
-def plain_strong(posed: Scenario) -> loops.Augment:
+def plain_strong(posed: Scenario) -> augmentations.Augment:
     """The scenario's strong view, likewise."""
     if hasattr(posed, "strength") and hasattr(posed, "cutout"):
-        return loops.distort(posed.strength, posed.cutout)
+        return augmentations.distort(posed.strength, posed.cutout)
     if hasattr(posed, "strong_noise"):
-        return loops.noise_and_drop(posed.strong_noise, getattr(posed, "strong_drop", 0.0))
-    raise TypeError(f"baselines.loops has no strong augmentation for {type(posed).__name__}")
+        return augmentations.noise_and_drop(posed.strong_noise, getattr(posed, "strong_drop", 0.0))
+    raise TypeError(f"baselines.augmentations has no strong augmentation for {type(posed).__name__}")
 
 
 def plain_arguments(name: str, posed: Scenario, network: nn.Module) -> dict[str, Any]:
-    """What the loop of a method takes from the scenario: its augmentations, and a teacher where there is one."""
+    """What the loop of a method takes beside its run and its hyperparameters: a strong augmentation, a teacher."""
     offered: dict[str, Callable[[], Any]] = {
-        "augment": lambda: plain_augmentation(posed),
         "strong": lambda: plain_strong(posed),
         "teacher": lambda: copy.deepcopy(network),
     }
@@ -157,3 +156,15 @@ def plain_loaders(posed: Scenario, problem: Problem, rng: Rng) -> tuple[DataLoad
         DataLoader(TensorDataset(problem.x, problem.y), batch_sampler=Rows(labelled, sizes.labelled_steps)),
         DataLoader(TensorDataset(problem.x), batch_sampler=Rows(unlabelled, sizes.unlabelled_steps)),
     )
+
+
+def plain_run(
+    posed: Scenario, problem: Problem, rng: Rng, network: nn.Module, augment: augmentations.Augment | None = None
+) -> loops.Run:
+    """The run of a plain loop: on the engine's batches of this seed, as long as the scenario's training.
+
+    Args:
+        augment: the weak view, by default `plain_augmentation`.
+    """
+    loaders, optimizer = plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
+    return loops.Run(network, *loaders, optimizer, posed.steps, augment or plain_augmentation(posed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from baselines import logistic, loops
 from benchmarks.perf.replay import engine_trainings, load, resize
-from benchmarks.perf.settings import (
-    Setting,
-    plain_arguments,
-    plain_loaders,
-    plain_network,
-    plain_optimizer,
-    seeds,
-)
+from benchmarks.perf.settings import Setting, plain_arguments, plain_network, plain_run, seeds
 from sslbench import engine
 from sslbench.engine.capture import Captured, CudaGraphs, Result
 from sslbench.engine.evaluation import Evaluation
@@ -73,11 +67,10 @@ def plain_steps(setting: Setting, count: int, device: str) -> Callable[[int], in
     for rng in seeds(count):
         problem = posed.problem(rng)
         network = plain_network(posed, problem).to(device)
-        run = network, *plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
-        runs.append((run, plain_arguments(setting.method, posed, network)))
+        runs.append((plain_run(posed, problem, rng, network), plain_arguments(setting.method, posed, network)))
 
     def work(steps: int) -> int:
-        return sum(len(loop(*run, steps, **arguments, **given)) for run, arguments in runs)
+        return sum(len(loop(replace(run, steps=steps), **arguments, **given)) for run, arguments in runs)
 
     return work
 
@@ -165,8 +158,8 @@ def plain_result(name: str, posed: Scenario, given: Mapping[str, Any], rng: Rng,
         if step in points:
             curve.append([loss, *(loops.accuracy(judged, part) for part in parts)])
 
-    loaders, optimizer = plain_loaders(posed, problem, rng), plain_optimizer(posed, network)
-    losses = loops.LOOPS[name](network, *loaders, optimizer, posed.steps, watch=watch, **arguments, **given)
+    run = replace(plain_run(posed, problem, rng, network), watch=watch)
+    losses = loops.LOOPS[name](run, **arguments, **given)
     return {"steps": len(losses), "points": len(curve), "final": curve[-1][-1]}
 
 

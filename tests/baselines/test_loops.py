@@ -8,9 +8,9 @@ from itertools import chain
 import pytest
 import torch
 
-from baselines import loops, networks
+from baselines import augmentations, loops, losses, networks
 from benchmarks.perf.replay import CPU, Replay, engine_trainings, in_float64, on_the_same_draws, plain_form
-from benchmarks.perf.settings import Setting, plain_arguments, plain_network, plain_optimizer
+from benchmarks.perf.settings import Setting, plain_arguments, plain_augmentation, plain_network, plain_optimizer
 from sslbench.engine.training import rows_of
 from sslbench.methods.base import Step
 from sslbench.methods.mean_teacher import AVERAGED
@@ -117,32 +117,34 @@ def plain_loss(setting, network, teacher, training, rows, replay, kind):
 
     match setting.method:
         case "supervised":
-            return loops.supervised_loss(network, labelled(), y)
+            return losses.supervised_loss(network, labelled(), y)
         case "pseudo-label":
-            return loops.pseudo_label_loss(network, labelled(), y, unlabelled(), given["weight"], given["threshold"])
+            return losses.pseudo_label_loss(network, labelled(), y, unlabelled(), given["weight"], given["threshold"])
         case "pseudo-label-interleaved" if kind == "labelled":
-            return loops.supervised_loss(network, labelled(), y)
+            return losses.supervised_loss(network, labelled(), y)
         case "pseudo-label-interleaved":
-            return 1.5 * loops.pseudo_label_term(network, unlabelled())  # half way from epoch 1 to 4, of 3
+            return 1.5 * losses.pseudo_label_term(network, unlabelled())  # half way from epoch 1 to 4, of 3
         case "pi-model":
-            return loops.pi_model_loss(network, labelled(), y, unlabelled(), unlabelled(), given["weight"])
+            return losses.pi_model_loss(network, labelled(), y, unlabelled(), unlabelled(), given["weight"])
         case "vat":
-            return loops.vat_loss(network, labelled(), y, unlabelled(), **given, direction=replay.direction)
+            return losses.vat_loss(network, labelled(), y, unlabelled(), **given, direction=replay.direction)
         case "mean-teacher":
-            loops.average(teacher, network, LATE, given["decay"])
-            return loops.mean_teacher_loss(network, teacher, labelled(), y, unlabelled(), unlabelled(), given["weight"])
+            losses.average(teacher, network, LATE, given["decay"])
+            return losses.mean_teacher_loss(
+                network, teacher, labelled(), y, unlabelled(), unlabelled(), given["weight"]
+            )
         case "fixmatch":
-            return loops.fixmatch_loss(network, labelled(), y, unlabelled(), unlabelled(), **given)
+            return losses.fixmatch_loss(network, labelled(), y, unlabelled(), unlabelled(), **given)
         case "uda":
-            return loops.uda_loss(network, labelled(), y, unlabelled(), unlabelled(), LATE / STEPS, **given)
+            return losses.uda_loss(network, labelled(), y, unlabelled(), unlabelled(), LATE / STEPS, **given)
         case "mixmatch":
             del given["ramp"]
             views = labelled(), y, unlabelled(), unlabelled()
-            return loops.mixmatch_loss(network, *views, **given, shares=replay.shares, partners=replay.partners)
+            return losses.mixmatch_loss(network, *views, **given, shares=replay.shares, partners=replay.partners)
         case "pseudo-label-mixup":
             del given["warm_up"]
             drawn = {"shares": replay.shares, "partners": replay.partners}
-            return loops.pseudo_label_mixup_loss(network, labelled(), y, unlabelled(), **given, **drawn)
+            return losses.pseudo_label_mixup_loss(network, labelled(), y, unlabelled(), **given, **drawn)
     raise AssertionError(f"say here how the plain loss of {setting.method} is called")
 
 
@@ -156,18 +158,19 @@ def test_a_loop_runs_by_itself(setting):
         problem.x[problem.labelled], problem.y[problem.labelled], problem.x[problem.unlabelled], 6, 24
     )
     watched = []
-    losses = loops.LOOPS[setting.method](
+    run = loops.Run(
         network,
         labelled,
         unlabelled,
         plain_optimizer(posed, network),
         STEPS,
+        plain_augmentation(posed),
         watch=lambda step, loss: watched.append((step, loss)),
-        **plain_arguments(setting.method, posed, network),
-        **setting.hyperparameters(),
     )
-    assert watched == list(zip(range(1, STEPS + 1), losses, strict=True))
-    assert all(torch.isfinite(torch.tensor(losses)))
+    own = plain_arguments(setting.method, posed, network)
+    trained = loops.LOOPS[setting.method](run, **own, **setting.hyperparameters())
+    assert watched == list(zip(range(1, STEPS + 1), trained, strict=True))
+    assert all(torch.isfinite(torch.tensor(trained)))
     test = torch.utils.data.TensorDataset(problem.x[problem.test], problem.y[problem.test])
     assert 0 < loops.accuracy(network, torch.utils.data.DataLoader(test, batch_size=100)) < 1
     assert network.training
@@ -187,7 +190,7 @@ def test_the_plain_shift_moves_each_image_by_itself():
     torch.manual_seed(0)
     images = torch.zeros(60, 1, 9, 9)
     images[:, :, 4, 4] = 1
-    moved = loops.shift(2)(images)
+    moved = augmentations.shift(2)(images)
     places = {tuple(image[0].nonzero()[0].tolist()) for image in moved}
     assert moved.sum() == 60
     assert len(places) > 10
