@@ -7,6 +7,7 @@ DEVICE ?= cpu
 PIECE ?= 10
 SIZES ?= 100,1000,10000
 PERF = $(if $(QUICK),results/local/perf-$(DEVICE),results/perf-$(DEVICE))
+PARTS ?=
 
 .PHONY: help setup bench bench-article bench-cuda test test-fast test-browser test-cluster check format perf growth report ui screenshots clean
 
@@ -61,12 +62,8 @@ format: setup  ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-perf: setup  ## speed and memory against plain loops (DEVICE=cuda; QUICK=1 for a look at whether it works)
-	@mkdir -p $(PERF)
-	@$(BIN)/python -m pytest benchmarks/perf -q -p no:xdist -p no:cacheprovider --device $(DEVICE) $(if $(QUICK),--quick) \
-		--benchmark-columns=median,rounds --benchmark-json $(PERF)/perf.json
-	@$(BIN)/python -m benchmarks.perf.summary $(PERF)/perf.json
-	@echo "$(PERF)/README.md"
+perf: setup  ## speed and memory against plain loops: an hour (PARTS=suite; DEVICE=cuda; QUICK=1 for a look at whether it works)
+	@$(BIN)/python -m benchmarks.perf $(PERF) --device $(DEVICE) $(if $(QUICK),--quick) $(PARTS)
 
 growth: setup  ## what a suite of 100, 1,000 and 10,000 cells costs: results/reliability (SIZES=100,1000)
 	@$(BIN)/python -m benchmarks.growth --sizes $(SIZES)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.perf.parts import PARTS, part_of
 from benchmarks.perf.sides import Player, Ratio, Side, Turn, ratio
 from sslbench.executors.jobs import common_provenance
 
@@ -38,7 +39,21 @@ QUICK = Size(True, turn_s=0.02, budget_s=0.2, least=2, most=3)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="A look at whether everything works, in two minutes.")
+    parser.addoption("--part", choices=list(PARTS), help="Only the benchmarks of this part.")
     parser.addoption("--device", choices=["cpu", "cuda"], default="cpu", help="Where both sides train.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part = config.getoption("--part")
+    if part is None:
+        return
+    kept, others = [], []
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        (kept if part_of(item.path.stem, item.originalname, parameters) == part else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")

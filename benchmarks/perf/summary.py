@@ -1,6 +1,6 @@
-"""The measurements of `make perf` as a table.
+"""The measurements of `make perf` as a page.
 
-python -m benchmarks.perf.summary results/perf-cpu/perf.json    writes README.md beside it
+python -m benchmarks.perf.summary results/perf-cpu    writes README.md from what is measured there, and notes.md if there is one
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.perf.parts import PARTS
 
 Info = Mapping[str, Any]
 
@@ -30,45 +32,64 @@ TITLES = {
 """Groups of pairs, in the order of the page."""
 
 
-def main(path: str) -> None:
-    file = Path(path)
-    file.with_name("README.md").write_text(page(json.loads(file.read_text()), file), encoding="utf-8")
+def write(folder: Path) -> Path:
+    """Write the page of the measurements in a folder, and say where it is."""
+    measured = {part: folder / f"perf-{part}.json" for part in PARTS}
+    found = {part: json.loads(file.read_text()) for part, file in measured.items() if file.exists()}
+    notes = folder / "notes.md"
+    path = folder / "README.md"
+    path.write_text(page(folder.name, found, notes.read_text() if notes.exists() else ""), encoding="utf-8")
+    return path
 
 
-def page(measured: Mapping[str, Any], file: Path) -> str:
-    """The README of a file that pytest-benchmark wrote."""
-    about = measured["machine_info"]
+def page(title: str, measured: Mapping[str, Mapping[str, Any]], notes: str = "") -> str:
+    """The page of what pytest-benchmark wrote, by part; `notes` come first."""
+    abouts = [part["machine_info"] for part in measured.values()]
     groups: dict[str, list[Info]] = {}
-    for benchmark in measured["benchmarks"]:
-        groups.setdefault(benchmark["group"], []).append(benchmark["extra_info"])
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    commit = (measured.get("commit_info") or {}).get("id") or "unknown"
-    changed = " and changes" if about["dirty"] else ""
+    for part in measured.values():
+        for benchmark in part["benchmarks"]:
+            groups.setdefault(benchmark["group"], []).append(benchmark["extra_info"])
+    quick = any(about["quick"] for about in abouts)
+    cuda = any(about["device"] != "cpu" for about in abouts)
     parts = [
-        f"# {file.parent.name}",
-        f"    make perf{' DEVICE=cuda' if about['device'] != 'cpu' else ''}{' QUICK=1' if about['quick'] else ''}",
-        f"{about['machine']}; device: {about['device']}; {versions}; commit {commit[:12]}{changed}; "
-        f"load average before it began: {about['load']:.1f}; {about['started']}.",
-        *(["**A quick look, not a measurement.**"] if about["quick"] else []),
+        f"# {title}",
+        f"    make perf{' DEVICE=cuda' if cuda else ''}{' QUICK=1' if quick else ''}",
+        *dict.fromkeys(_machine(about) for about in abouts),
+        *(["**A quick look, not a measurement.**"] if quick else []),
+        *([notes.strip()] if notes.strip() else []),
         "A ratio is the plain reference's time over sslbench's: above 1, sslbench is faster. The two take turns, each in a "
         "process of its own and on one thread; a ratio is the median over the rounds, with an interval that holds the median "
         "with 95 % (with fewer than six rounds: the whole range). The process of the engine keeps freed memory as the engine's "
         "workers do. Both sides are checked to compute the same before they are timed: same losses and weights, in "
         "float64, on the same draws. Memory is what the side needed beyond what it held with all libraries imported.",
+        "Each part is measured by itself (`make perf PARTS=NAME`):",
+        table(("part", "what is in it", "commit", "day", "load before"), [_row(*each) for each in measured.items()], 2),
     ]
-    for group, title in TITLES.items():
+    for group, heading in TITLES.items():
         if group in groups:
-            parts += [f"## {title}", *_notes(group, groups[group]), table(PAIRS, map(_pair, groups[group]))]
+            parts += [f"## {heading}", *_notes(group, groups[group]), table(PAIRS, map(_pair, groups[group]))]
     for group, section in SECTIONS.items():
         if group in groups:
             parts += section(groups)
     return "\n\n".join(parts) + "\n"
 
 
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown: the first column is text, the others are numbers."""
+def _machine(about: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return f"{about['machine']}; device: {about['device']}; {versions}."
+
+
+def _row(part: str, measured: Mapping[str, Any]) -> list[str]:
+    about = measured["machine_info"]
+    commit = (measured.get("commit_info") or {}).get("id") or "unknown"
+    changed = " and changes" if about["dirty"] else ""
+    return [part, PARTS[part], f"{commit[:12]}{changed}", about["started"], f"{about['load']:.1f}"]
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], texts: int = 1) -> str:
+    """A table in Markdown: the first columns are texts, the others are numbers."""
     header = list(header)
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    lines = [header, [*["---"] * texts, *["---:"] * (len(header) - texts)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -197,4 +218,4 @@ SECTIONS = {"peak": shares, "multiple": multiple, "shares": parts, "memory": mem
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    write(Path(sys.argv[1]))

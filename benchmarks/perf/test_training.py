@@ -160,9 +160,8 @@ def test_logistic_rounds(turns, size, device):
     rounds = 2 if size.quick else 25
     engine = turns.side(work.engine_logistic, given, rounds, engine=True)
     reference = turns.side(work.plain_logistic, given, rounds)
-    measured = turns.measure(
-        "logistic", f"{rounds} rounds, {given.scenario}", engine, reference, rounds=1 if full else 3
-    )
+    label = f"{rounds} rounds, {given.scenario}"
+    measured = turns.measure("logistic", label, engine, reference, rounds=1 if full else 3, warm=not full)
     ours, theirs = measured.engine[0].result, measured.reference[0].result
     assert len(ours) == len(theirs) == rounds + 1
     # On the same features they are equal (tests/baselines); a last digit of the principal components moves a few examples.
