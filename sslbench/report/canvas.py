@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,9 +19,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from sslbench.records import Record
 from sslbench.report.palette import FURTHER, KNOWN, Look
 
 DPI = 150
+NARROW = (5.4, 3.9)
+"""Inches of a plot that a telephone still shows legibly."""
+
+Arrays = Callable[[Record], Mapping[str, np.ndarray]]
+"""Gives the arrays of a record, as `Store.arrays` does."""
 
 _LOCK = threading.RLock()  # matplotlib's settings are global: one thread at a time draws under ours
 
@@ -61,6 +68,17 @@ def figure(width: float, height: float) -> Figure:
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
     return made
+
+
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with a small panel for each scenario, at most four beside each other."""
+    columns = min(count, 4 if count > 9 else 3)
+    lines = math.ceil(count / columns)
+    drawn = figure(max((2.6 if columns == 4 else 3.1) * columns, 5), 2.4 * lines + 0.4)
+    axes = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
+    for empty in axes[count:]:
+        bare(empty)
+    return drawn, axes
 
 
 def settle(drawn: Figure) -> None:

@@ -16,6 +16,7 @@ from sslbench.records import Record
 from sslbench.report import canvas, plots
 from sslbench.report.evidence import Ranking, weigh
 from sslbench.report.palette import FURTHER, KNOWN, looks
+from sslbench.report.plots import boundary, curves, ranks
 from sslbench.report.tables import compare, frame
 from sslbench.stats import critical_difference, mean_interval
 from tests.report.factory import lost, record, whole
@@ -36,13 +37,13 @@ def gallery() -> dict[str, canvas.Plot]:
 
 
 def test_every_plot_that_applies_is_drawn(gallery: dict[str, canvas.Plot]) -> None:
-    curves = ["mnist5k-10", "mnist5k-20", "mnist5k-50", "mnist5k-1000", "mnist5k-1000-no7", "two-moons-6"]
+    scenarios = ["mnist5k-10", "mnist5k-20", "mnist5k-50", "mnist5k-1000", "mnist5k-1000-no7", "two-moons-6"]
     assert list(gallery) == [
         "ranks",
         "labels-mnist5k",
         "gain-mnist5k",
         "curves",
-        *(f"curves-{name}" for name in curves),
+        *(f"curves-{name}" for name in scenarios),
         "boundary-two-moons-6",
         "cost",
         "recall-mnist5k-1000-no7",
@@ -56,7 +57,7 @@ def test_no_text_of_the_ranks_leaves_the_figure() -> None:
     scores = np.arange(13.0) + np.zeros((4, 1))
     with canvas.style():
         ranking = Ranking(methods, ("one", "two", "three", "four"), critical_difference(scores, seed=0))
-        figure = plots.ranks_figure(ranking, looks(methods))
+        figure = ranks.ranks_figure(ranking, looks(methods))
         canvas.settle(figure)
         for text in figure.axes[0].texts:
             extent = text.get_window_extent()
@@ -88,7 +89,7 @@ def test_only_arrays_that_are_drawn_are_opened() -> None:
         return cells[record.key][1] if record.id != "vat/two-moons-6/seed0" else {}  # damaged
 
     records = [made for made, _ in cells.values()]
-    (plot,) = plots._boundary_plots(records, arrays)
+    (plot,) = boundary.draw(records, arrays)
     assert "seed 1" in plot.title  # the first that all have, as the arrays of one of seed 0 cannot be read
     assert {name.rsplit("/", 1)[1] for name in opened} == {"seed0", "seed1"}
 
@@ -146,12 +147,12 @@ def test_the_front_is_drawn_through_those_that_no_other_beats() -> None:
 
 
 def test_of_many_seeds_the_mean_is_drawn_and_a_band() -> None:
-    curves = {"step": [0, 1, 2], "test_accuracy": [0.5, 0.6, 0.7]}
+    points = {"step": [0, 1, 2], "test_accuracy": [0.5, 0.6, 0.7]}
     few, many = (
-        drawn([(record(seed=seed, curves=curves), {}) for seed in range(count)])["curves-mnist5k-50"].figure.axes[0]
-        for count in (plots.MANY, plots.MANY + 1)
+        drawn([(record(seed=seed, curves=points), {}) for seed in range(count)])["curves-mnist5k-50"].figure.axes[0]
+        for count in (curves.MANY, curves.MANY + 1)
     )
-    assert (len(few.lines), len(few.collections)) == (plots.MANY + 1, 0)
+    assert (len(few.lines), len(few.collections)) == (curves.MANY + 1, 0)
     assert (len(many.lines), len(many.collections)) == (1, 1)
 
 
@@ -195,4 +196,4 @@ def test_drawing_leaves_the_settings_of_matplotlib_as_they_were(gallery: dict[st
 
 
 def test_file_names_are_plain() -> None:
-    assert plots.slug("../a b/ü<x>.1") == "..-a-b---x-.1"
+    assert canvas.slug("../a b/ü<x>.1") == "..-a-b---x-.1"

@@ -15,7 +15,7 @@ from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.training import Training
 from sslbench.errors import BadInput
 from sslbench.methods.base import method
-from sslbench.report.pseudo_label_plots import destinations, map_figure
+from sslbench.report.plots.pseudo_labels import destinations, map_figure
 from sslbench.rng import Rng
 from tests.conftest import LOSS_METHODS, make_method, make_scenario, rng_of
 

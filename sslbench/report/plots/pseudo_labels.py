@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -14,9 +14,7 @@ from matplotlib.patches import Rectangle
 
 from sslbench.metrics import Ints
 from sslbench.records import Record
-from sslbench.report.canvas import Plot, as_given, figure, gif, slug
-
-Arrays = Callable[[Record], Mapping[str, np.ndarray]]
+from sslbench.report.canvas import Arrays, Plot, as_given, figure, gif, slug
 
 MOMENTS = 4
 """Matrices of a row, evenly spread over training."""
