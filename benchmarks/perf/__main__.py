@@ -22,7 +22,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help="all, if none is named")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--quick", action="store_true", help="only to see that it works")
-    given = parser.parse_args(words)
+    given = parser.parse_intermixed_args(words)  # parts may stand after options
     if odd := [part for part in given.parts if part not in PARTS]:
         parser.error(f"unknown part '{odd[0]}': give {', '.join(PARTS)}")
     given.folder.mkdir(parents=True, exist_ok=True)
