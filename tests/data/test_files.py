@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sslbench.data import files
 from sslbench.data.base import DATA_VARIABLE
 from sslbench.data.files import load_own, save_arrays
+from sslbench.data.files.rows import is_number, make_dataset
+from sslbench.data.files.tables import read_csv
 from sslbench.errors import BadInput
 
 SQUARE = [["a", "b", "class"], ["1", "2", "cat"], ["3", "4", "dog"], ["5", "6", "-1"], ["7", "8", ""]]
@@ -57,7 +58,7 @@ names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), m
 @given(data=st.data(), rows=st.integers(2, 8), columns=st.integers(1, 4))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_csv_file_that_python_writes_is_read_as_it_is(tmp_path, data, rows, columns):
-    words = names.map(str.strip).filter(lambda t: t and not files._is_number(t))
+    words = names.map(str.strip).filter(lambda t: t and not is_number(t))
     header = data.draw(st.lists(words, min_size=columns + 1, max_size=columns + 1, unique=True))
     number = st.floats(-1e30, 1e30)
     x = data.draw(st.lists(st.lists(number, min_size=columns, max_size=columns), min_size=rows, max_size=rows))
@@ -71,7 +72,7 @@ def test_every_csv_file_that_python_writes_is_read_as_it_is(tmp_path, data, rows
     quoting = data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
     suffix, delimiter = data.draw(st.sampled_from([(".csv", ","), (".tsv", "\t")]))
     path = write_csv(tmp_path / f"d{suffix}", table, quoting=quoting, delimiter=delimiter)
-    read = files.make_dataset(files.read_csv(path, header[place]))
+    read = make_dataset(read_csv(path, header[place]))
     assert read.x.tolist() == x
     assert [read.class_names[c] if c >= 0 else "" for c in read.y.tolist()] == [t if t != "-1" else "" for t in labels]
 
@@ -194,7 +195,7 @@ def test_a_folder_that_gets_another_image_is_read_again(tmp_path):
 def test_the_hash_sees_labels_gaps_features_and_names(tmp_path):
     def digest(rows):
         path = write_csv(tmp_path / "d.csv", rows)
-        return files.make_dataset(files.read_csv(path, "class")).sha256
+        return make_dataset(read_csv(path, "class")).sha256
 
     whole = digest(SQUARE)
     assert whole == digest(SQUARE)
