@@ -94,6 +94,14 @@ def test_a_dry_run_prints_the_cells_and_an_estimate_and_writes_nothing(suite, ca
     assert out.count(" ok") == 2
 
 
+def test_a_plan_says_when_its_seeds_are_too_few_to_tell_anything(suite, capsys):
+    _, _, err = sslbench("run", suite, "--dry-run", capsys=capsys)
+    assert "With 2 seeds no difference can be told from chance" in err
+    assert "6 seeds are the fewest that can. To run more: seeds in the suite file, or --seeds." in err
+    for enough in (["--seeds", "0-5"], ["--methods", "vat"]):  # without its baseline nothing is compared
+        assert "chance" not in sslbench("run", suite, "--dry-run", *enough, capsys=capsys)[2]
+
+
 def test_overrides_and_filters(suite, capsys, tmp_path):
     words = ["--no-mlflow", "--out", tmp_path / "o", "--seeds", "5,7", "--methods", "vat", "--set", "vat.radius=0.9"]
     assert sslbench("run", suite, *words, capsys=capsys)[0] == 0

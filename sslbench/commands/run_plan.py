@@ -33,10 +33,26 @@ def tell_plan(suite: Suite, plan: Plan, store: Store, device: str, workers: int)
             f", {skipped} that make no sense" if skipped else ""
         )
         err.print(f"{done} finished, {todo} to run{left_out}, {workers} at a time.", highlight=False)
-    if note := plan.note(device):
-        err.print(note, **PLAIN)
+    for note in (plan.note(device), _power(plan)):
+        if note:
+            err.print(note, **PLAIN)
     if failed:
         err.print("What failed would fail the same way: --retry-failed runs it again.", highlight=False)
+
+
+def _power(plan: Plan) -> str:
+    """That the suite's seeds are too few for the comparison with its baseline; empty if they are not."""
+    from sslbench.report.tables import baseline_of
+    from sslbench.report.words import too_few
+
+    cells = [p.cell for p in plan.planned if not p.cell.obstacle]
+    baseline = baseline_of((c.method_name, c.method_base) for c in cells)
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for c in cells:
+        seeds.setdefault((c.method_name, c.scenario_name), set()).add(c.seed)
+    shared = [len(own & seeds.get((str(baseline), s), set())) for (m, s), own in seeds.items() if m != baseline]
+    told = too_few(max(shared, default=0), sum(count > 0 for count in shared))
+    return f"{told} To run more: seeds in the suite file, or --seeds." if told else ""
 
 
 def tell_died(store: Store) -> None:

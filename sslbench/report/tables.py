@@ -194,13 +194,19 @@ def with_cost(cells: pd.DataFrame) -> pd.DataFrame:
     return known[known["train_s"] > 0]
 
 
+def baseline_of(methods: Iterable[tuple[str, str | None]]) -> str | None:
+    """Of (name, method it is a variant of): `supervised` itself, or else the first variant of it."""
+    variants = [name for name, base in methods if BASELINE in (name, base)]
+    return BASELINE if BASELINE in variants else next(iter(variants), None)
+
+
 def compare(records: Sequence[Record]) -> Comparison:
     """The comparison of some records. Methods and scenarios keep the order in which they first appear."""
     methods = tuple(dict.fromkeys(r.method["name"] for r in records))
     scenarios = tuple(dict.fromkeys(r.scenario["name"] for r in records))
     seeds = {s: tuple(sorted({r.seed for r in records if r.scenario["name"] == s})) for s in scenarios}
     labels = {r.scenario["name"]: r.scenario.get("labels") for r in records}
-    baseline = _baseline(records)
+    baseline = baseline_of((r.method["name"], r.method.get("base")) for r in records)
     cells: dict[tuple[str, str], list[Record]] = {(m, s): [] for s in scenarios for m in methods}
     for record in records:
         cells[record.method["name"], record.scenario["name"]].append(record)
@@ -305,12 +311,6 @@ def _float(value: float | None) -> float:
 
 def _cell(record: Record) -> dict[str, Any]:
     return {name: read(record) for name, read in _COLUMNS.items()}
-
-
-def _baseline(records: Sequence[Record]) -> str | None:
-    """`supervised` itself, or else the first variant of it."""
-    variants = [r.method["name"] for r in records if BASELINE in (r.method["name"], r.method.get("base"))]
-    return BASELINE if BASELINE in variants else next(iter(variants), None)
 
 
 def _entry(

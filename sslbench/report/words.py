@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sslbench.report.evidence import ALPHA, Evidence
 from sslbench.report.tables import Comparison, Entry, number, plural
+from sslbench.stats import seeds_to_tell, smallest_p
 
 
 def verdict(comparison: Comparison) -> str:
@@ -28,7 +29,7 @@ def verdict(comparison: Comparison) -> str:
 
 def cautions(comparison: Comparison, evidence: Evidence) -> list[str]:
     """What keeps the verdict modest: how each stands against the baseline, and how little few seeds can show."""
-    return [*against_baseline(comparison, evidence), *power(comparison)]
+    return [*against_baseline(comparison, evidence), *power(comparison, evidence)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -81,13 +82,24 @@ def _which(scenarios: list[str]) -> str:
     return "none" if not scenarios else listed(scenarios) if len(scenarios) < 4 else str(len(scenarios))
 
 
-def power(comparison: Comparison) -> list[str]:
-    """An exact sign-flip test of n pairs has no two-sided p below 2 / 2ⁿ."""
+def power(comparison: Comparison, evidence: Evidence) -> list[str]:
+    """Whether the seeds are too few to tell any difference from chance, or too few on some of the scenarios."""
+    most = max((c.pairs for c in evidence.comparisons.values()), default=0)
+    if told := too_few(most, len(evidence.comparisons)):
+        return [told]
     fewest = min((len(s) for s in comparison.seeds.values()), default=0)
-    if fewest == 0 or 2 / 2**fewest <= ALPHA:
-        return []
-    where = "here" if len({len(s) for s in comparison.seeds.values()}) == 1 else "on the scenarios with fewest seeds"
-    return [
-        f"With {plural(fewest, 'seed')} no difference {where} can reach p < {ALPHA} in an exact paired test "
-        f"(the smallest possible p is {min(1.0, 2 / 2**fewest):.3g}); six seeds are the fewest that can."
-    ]
+    return [told] if (told := too_few(fewest, 1, " on the scenarios with fewest seeds")) else []
+
+
+def too_few(seeds: int, comparisons: int, where: str = "") -> str:
+    """That so many seeds cannot tell anything from chance, and how many could; empty where they can, or nothing is compared."""
+    if seeds == 0 or comparisons == 0 or seeds >= (needed := seeds_to_tell(comparisons, ALPHA)):
+        return ""
+    smallest = f"in an exact paired test of {plural(seeds, 'pair')} the smallest possible p is {smallest_p(seeds):.3g}"
+    adjusted = (
+        f", {min(1.0, comparisons * smallest_p(seeds)):.3g} after Holm's adjustment over {comparisons} comparisons"
+    )
+    return (
+        f"With {plural(seeds, 'seed')} no difference{where} can be told from chance: {smallest}"
+        f"{adjusted if comparisons > 1 else ''}; {needed} seeds are the fewest that can."
+    )

@@ -12,7 +12,7 @@ from sslbench.stats.labels_saved import LabelsSaved, labels_saved
 from sslbench.stats.multiplicity import holm
 from sslbench.stats.paired import PairedComparison, compare_paired
 from sslbench.stats.pareto import pareto_front
-from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed
+from sslbench.stats.power import SeedsNeeded, paired_t_power, seeds_needed, seeds_to_tell
 from sslbench.stats.ranks import Friedman, friedman, ranks
 from sslbench.stats.sign_flips import SignFlip, pairs_to_reach, sign_flip, smallest_p
 from sslbench.stats.signed_ranks import PairwiseWilcoxon, pairwise_wilcoxon, wilcoxon
@@ -56,6 +56,7 @@ __all__ = [
     "probability_of_improvement",
     "ranks",
     "seeds_needed",
+    "seeds_to_tell",
     "sign_flip",
     "smallest_p",
     "summarise",

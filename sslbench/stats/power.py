@@ -65,10 +65,8 @@ def seeds_needed(
         ValueError: alpha or power outside (0, 1), fewer than one comparison, or a negative sd.
     """
     probability(power, "power")
-    if comparisons < 1:
-        raise ValueError(f"comparisons is {comparisons}: give at least 1.")
-    threshold = probability(alpha, "alpha") / comparisons
-    least = max(2, pairs + 1, pairs_to_reach(threshold))
+    least = max(2, pairs + 1, seeds_to_tell(comparisons, alpha))
+    threshold = alpha / comparisons
     if math.isnan(sd):
         return SeedsNeeded(least, least - pairs, "at least")
     effect = effect_size(mean, sd)
@@ -78,6 +76,19 @@ def seeds_needed(
         last = max(most, pairs)
         return SeedsNeeded(last, last - pairs, "more than")
     return SeedsNeeded(tried[found], tried[found] - pairs, "about")
+
+
+def seeds_to_tell(comparisons: int, alpha: float = 0.05) -> int:
+    """The fewest seeds with which any of the comparisons of a table can be told from chance, were all pairs of one sign.
+
+    Holm's first step asks for p ≤ alpha / comparisons (Holm 1979), and n pairs reach 2 / 2ⁿ at best.
+
+    Raises:
+        ValueError: fewer than one comparison, or alpha outside (0, 1).
+    """
+    if comparisons < 1:
+        raise ValueError(f"comparisons is {comparisons}: give at least 1.")
+    return pairs_to_reach(probability(alpha, "alpha") / comparisons)
 
 
 def effect_size(mean: float, sd: float) -> float:

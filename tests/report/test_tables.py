@@ -274,10 +274,23 @@ def test_what_enough_seeds_decide_is_named() -> None:
     assert "better on mnist5k-10, worse on none, undecided on 0 of 1 scenario" in cautions(records)[0]
 
 
-@pytest.mark.parametrize(("seeds", "warned"), [(1, True), (3, True), (5, True), (6, False)])
-def test_too_few_seeds_for_a_test_is_said(seeds: int, warned: bool) -> None:
-    records = [r for m in ("supervised", "vat") for r in three(m, "mnist5k-10", *[0.5] * seeds)]
-    assert any("exact paired test" in text for text in cautions(records)) is warned
+@pytest.mark.parametrize(("seeds", "others", "fewest"), [(1, 1, 6), (5, 1, 6), (6, 1, None), (6, 2, 7), (7, 2, None)])
+def test_too_few_seeds_for_a_test_of_so_many_comparisons_are_told(seeds: int, others: int, fewest: int | None) -> None:
+    methods = ["supervised", "vat", "pi-model"][: others + 1]
+    records = [r for m in methods for r in three(m, "mnist5k-10", *[0.5] * seeds)]
+    told = [text for text in cautions(records) if "can be told from chance" in text]
+    assert [f"; {fewest} seeds are the fewest that can." in text for text in told] == [True] * (fewest is not None)
+
+
+def test_scenarios_with_too_few_seeds_are_told_beside_those_with_enough() -> None:
+    records = [
+        r
+        for m in ("supervised", "vat")
+        for n in (10, 4)
+        for r in three(m, f"mnist5k-{n}", *[0.5 + i / 50 for i in range(n)])
+    ]
+    (told,) = (text for text in cautions(records) if "told from chance" in text)
+    assert told.startswith("With 4 seeds no difference on the scenarios with fewest seeds")
 
 
 def test_verdict_without_results() -> None:

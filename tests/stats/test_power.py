@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sslbench.stats import paired_t_power, seeds_needed
+from sslbench.stats import holm, paired_t_power, seeds_needed, seeds_to_tell, smallest_p
 
 
 @pytest.mark.parametrize(("effect", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
@@ -53,6 +53,12 @@ def test_there_are_never_fewer_seeds_than_the_sign_flip_test_needs():
 
 def test_a_wider_table_needs_more_seeds():
     assert seeds_needed(0.5, 1.0, 5, comparisons=10).total > seeds_needed(0.5, 1.0, 5).total
+
+
+@pytest.mark.parametrize("comparisons", [1, 2, 21, 48, 500])
+def test_fewer_seeds_can_tell_nothing_and_so_many_can(comparisons):
+    least = seeds_to_tell(comparisons)
+    assert holm([smallest_p(least)] * comparisons).min() <= 0.05 < holm([smallest_p(least - 1)] * comparisons).min()
 
 
 def test_undecided_needs_at_least_one_more():
