@@ -33,7 +33,7 @@ class Size:
     most: int
 
 
-FULL = Size(False, turn_s=0.15, budget_s=2.0, least=5, most=15)
+FULL = Size(False, turn_s=0.5, budget_s=5.0, least=5, most=15)
 QUICK = Size(True, turn_s=0.02, budget_s=0.2, least=2, most=3)
 
 
