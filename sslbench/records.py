@@ -420,8 +420,7 @@ def current(records: Iterable[Record]) -> list[Record]:
     newest: dict[str, Record] = {}
     settings: dict[tuple[str, ...], Any] = {}
     for record in records:
-        newest.pop(record.id, None)  # so that the order is that of the newest
-        newest[record.id] = record
+        newest[record.id] = record  # where it first stood: a method that is run again keeps its place in the tables
         settings.update(_settings(record))
     return [r for r in newest.values() if all(settings[name] == given for name, given in _settings(r).items())]
 

@@ -233,9 +233,9 @@ def test_pickled_arrays_are_never_loaded(tmp_path):
         store.arrays(record)
 
 
-def test_the_newest_record_of_a_cell_counts():
+def test_the_newest_record_of_a_cell_counts_and_stands_where_the_first_stood():
     old, new = a_record(key="old"), a_record(key="new")
-    assert current([old, a_record("vat/moons/seed1"), new]) == [a_record("vat/moons/seed1"), new]
+    assert current([old, a_record("vat/moons/seed1"), new]) == [new, a_record("vat/moons/seed1")]
 
 
 def test_records_of_older_settings_of_a_scenario_are_left_out(tmp_path):
