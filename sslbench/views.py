@@ -29,11 +29,9 @@ def shift(pixels: int) -> View:
     def view(x: Tensor, rng: Rng) -> Tensor:
         n, _, height, width = x.shape
         down, right = rng.integers(2 * pixels + 1, 2, n)
-        rows = torch.arange(height, device=x.device) + down[:, None]  # (n, height), into the padded image
-        columns = torch.arange(width, device=x.device) + right[:, None]  # (n, width)
-        padded = F.pad(x, (pixels, pixels, pixels, pixels)).movedim(1, -1)
-        image = torch.arange(n, device=x.device)[:, None, None]
-        return padded[image, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+        padded = F.pad(x, (pixels, pixels, pixels, pixels))
+        windows = padded.unfold(-2, height, 1).unfold(-2, width, 1)  # (n, channels, down, right, height, width): all shifts
+        return windows[torch.arange(n, device=x.device), :, down, right]
 
     return view
 
