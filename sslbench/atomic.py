@@ -37,7 +37,7 @@ def write(path: Path, content: bytes | memoryview | str) -> None:
     flush_folder(path.parent)
 
 
-def save(path: Path, content: bytes | str, remedy: str) -> None:
+def save(path: Path, content: bytes | memoryview | str, remedy: str) -> None:
     """As `write`, a file that the user asked for.
 
     Args:

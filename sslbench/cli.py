@@ -74,7 +74,7 @@ COMMANDS: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     tune: (
         "sslbench tune quick --scenarios two-moons-6",
-        "sslbench tune mine.toml --methods supervised,vat --trials 40 --out mine.toml",
+        "sslbench tune mine.toml --methods supervised,vat --trials 40 --out mine-tuned.toml",
     ),
     report: ("sslbench report results/local/quick", "sslbench report results/local/quick --watch"),
     compare: ("sslbench compare results/local/quick vat supervised",),

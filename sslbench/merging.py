@@ -175,7 +175,8 @@ def _choose(found: Iterable[Iterable[_Found]], prefer: str | None) -> tuple[list
             equal += 1
             old.alike.append(new.store)
         elif new.record.finished:
-            best, other = (new, old) if new.record.device == prefer != old.record.device else (old, new)
+            wanted = prefer is not None and new.record.device == prefer != old.record.device
+            best, other = (new, old) if wanted else (old, new)
             conflicts.append(Conflict(best.record, best.store.folder, other.record, other.store.folder))
         chosen[new.identity] = replace(best, time=max(old.time, new.time))
     return sorted(chosen.values(), key=lambda f: f.time), equal, conflicts
@@ -197,7 +198,7 @@ def _arrays(found: _Found, without: list[str]) -> Mapping[str, np.ndarray]:
 def _restore_order(target: Store, records: Sequence[Record]) -> None:
     """Write again what should be the newest and was overtaken by what is older and was written after it."""
     shown = {r.id: r for r in current(target.load())}
-    target.extend((r, {}, "") for r in current(records) if shown.get(r.id) != r)
+    target.extend([(r, {}, target.traceback(r)) for r in current(records) if shown.get(r.id) != r])
 
 
 def _seconds(record: Record) -> float | None:

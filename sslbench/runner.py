@@ -191,7 +191,7 @@ def run(
     for p in plan.planned:
         if p.known is not None and shown.get(p.known.id) != p.known.key:
             # Known earlier and since overtaken by a run with other settings: the newest again. Its arrays are still there.
-            store.append(p.known)
+            store.append(p.known, traceback=store.traceback(p.known))
     for p in plan.impossible:
         record = blank_record(p.cell, p.key, "skipped", p.cell.obstacle or "")
         store.append(record)
@@ -322,7 +322,8 @@ def rerun(record: Record, device: str) -> Record:
     suite = suite_of(record)
     (cell,) = suite.cells()
     key = cell.key(check(cell.scenario_name, suite)[cell.seed])
-    job = Job((cell,), (key,), device, common_provenance(device))
+    graphs = bool(record.provenance.get("cuda_graphs"))
+    job = Job((cell,), (key,), device, common_provenance(device), cuda_graphs=graphs)
     return work(job, lambda done, total, loss: None)[0].record
 
 

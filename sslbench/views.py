@@ -30,7 +30,9 @@ def shift(pixels: int) -> View:
         n, _, height, width = x.shape
         down, right = rng.integers(2 * pixels + 1, 2, n)
         padded = F.pad(x, (pixels, pixels, pixels, pixels))
-        windows = padded.unfold(-2, height, 1).unfold(-2, width, 1)  # (n, channels, down, right, height, width): all shifts
+        windows = padded.unfold(-2, height, 1).unfold(
+            -2, width, 1
+        )  # (n, channels, down, right, height, width): all shifts
         return windows[torch.arange(n, device=x.device), :, down, right]
 
     return view

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslbench.cli import main
+from sslbench.cli import COMMANDS, main
 from sslbench.records import Store
 from tests.test_registry import write_plugin
 
@@ -100,6 +100,13 @@ def test_a_plan_says_when_its_seeds_are_too_few_to_tell_anything(suite, capsys):
     assert "6 seeds are the fewest that can. To run more: seeds in the suite file, or --seeds." in err
     for enough in (["--seeds", "0-5"], ["--methods", "vat"]):  # without its baseline nothing is compared
         assert "chance" not in sslbench("run", suite, "--dry-run", *enough, capsys=capsys)[2]
+
+
+@pytest.mark.parametrize("example", [e.split() for examples in COMMANDS.values() for e in examples], ids=" ".join)
+def test_what_an_example_writes_is_not_what_it_reads(example):
+    if "--out" in example:
+        place = example.index("--out")
+        assert example[place + 1] not in example[2:place]
 
 
 def test_overrides_and_filters(suite, capsys, tmp_path):

@@ -94,6 +94,14 @@ def test_a_cell_of_two_devices_is_no_conflict_and_one_may_be_preferred(tmp_path,
     assert Store(out).arrays(record)["grid"].tolist() == [final] * 2
 
 
+def test_without_a_preference_a_record_of_an_unknown_device_does_not_go_first(tmp_path):
+    a, b, out = two_devices(tmp_path)
+    (other,) = load_records(b)
+    nameless = store(tmp_path / "c", dataclasses.replace(other, arrays=[], provenance={}))
+    merge([a, nameless], out)
+    assert load_records(out)[0].device == "cpu"
+
+
 def test_what_is_preferred_replaces_what_is_there_once(tmp_path):
     a, b, out = two_devices(tmp_path)
     for again in (False, True):
@@ -163,6 +171,20 @@ def test_what_a_folder_made_the_newest_again_stays_so(tmp_path):
     ids = {r.id: r for r in load_records(tmp_path / "out")}
     assert ids == {r.id: r for r in [*current(Store(a).load()), finished(1, "vat/rings/seed0", "r")]}
     assert ids["vat/moons/seed0"] == first
+
+
+def test_what_becomes_the_newest_again_keeps_its_traceback(tmp_path):
+    first, second = (
+        finished(hour, key=key, method={"name": "vat", "params": {"radius": hour}}, status=status)
+        for hour, key, status in ((1, "a", "failed"), (2, "b", "ok"))
+    )
+    a = Store(tmp_path / "a")
+    for record in (first, second, first):
+        a.append(record, traceback="" if record is second else "Traceback: α")
+    merge([tmp_path / "a"], tmp_path / "out")
+    out = Store(tmp_path / "out")
+    assert load_records(tmp_path / "out") == [first]
+    assert out.traceback(first) == "Traceback: α"
 
 
 def test_arrays_and_tracebacks_come_along_from_whoever_has_them_whole(tmp_path):

@@ -254,6 +254,7 @@ def test_the_command_line_picks_from_the_grids():
     [
         ([{"methods": ["vat"], "colour": 3}], r"Unknown key of \[\[grid\]\] 1 'colour'"),
         ([{"scenarios": ["two-moons-6"]}], r"\[\[grid\]\] 1 has no methods: add it"),
+        ([{"methods": ["vat"], "scenarios": []}], r"scenarios of \[\[grid\]\] 1 is empty"),
         ([{"methods": ["vat", "vat"]}], "names 'vat' twice"),
         ([{"methods": ["vta"]}], "Unknown method 'vta'"),
         ([{"methods": ["vat"], "seeds": 0}], "seeds = 0 names no seeds"),

@@ -129,6 +129,14 @@ def test_test_data_change_no_trial(suite, monkeypatch):
     assert {pair: f.trials for pair, f in tuned(suite).items()} == clean
 
 
+def test_trials_keep_to_the_limits_of_the_suite(suite, monkeypatch):
+    jobs, run = [], InlineExecutor.run
+    monkeypatch.setattr(InlineExecutor, "run", lambda self, given: run(self, [jobs.append(j) or j for j in given]))
+    write(suite.parent, "timeout = 30\ncuda_graphs = true\n" + SUITE)
+    tuned(suite, methods=["vat"], trials=1)
+    assert {(job.timeout, job.cuda_graphs) for job in jobs} == {(1800.0, True)}
+
+
 def test_a_diverged_trial_is_the_worst_and_no_error(suite):
     found = tuned(suite, methods=["supervised"], settings=["two-moons-6.lr=1e30", "two-moons-6.optimizer=sgd"])
     trials = found["supervised", "two-moons-6"].trials

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,18 +170,34 @@ def turns(benchmark: Any, size: Size, device: str) -> Iterator[Turns]:
         made.end()
 
 
+MEASURED_ON = pytest.StashKey[dict[str, Any]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What the machine and the source are before anything is measured: pytest-benchmark asks afterwards."""
+    about = common_provenance(session.config.getoption("--device"))
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--", "sslbench", "benchmarks", "baselines"],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    session.config.stash[MEASURED_ON] = {
+        "machine": about["machine"],
+        "device": about["device"],
+        "versions": about["versions"],
+        "commit": about["git_commit"],
+        "dirty": bool(changed.stdout),
+        "threads": 1,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": platform.system(),
+        "started": time.strftime("%Y-%m-%d"),
+        "quick": bool(session.config.getoption("--quick")),
+    }
+
+
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """What says how fast it is; no host's name."""
-    about = common_provenance(config.getoption("--device"))
     machine_info.clear()
-    machine_info.update(
-        machine=about["machine"],
-        device=about["device"],
-        versions=about["versions"],
-        dirty=about["dirty"],
-        threads=1,
-        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        system=platform.system(),
-        started=time.strftime("%Y-%m-%d"),
-        quick=bool(config.getoption("--quick")),
-    )
+    machine_info.update(config.stash[MEASURED_ON])

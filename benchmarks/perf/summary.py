@@ -81,7 +81,7 @@ def _machine(about: Mapping[str, Any]) -> str:
 
 def _row(part: str, measured: Mapping[str, Any]) -> list[str]:
     about = measured["machine_info"]
-    commit = (measured.get("commit_info") or {}).get("id") or "unknown"
+    commit = about.get("commit") or (measured.get("commit_info") or {}).get("id") or "unknown"
     changed = " and changes" if about["dirty"] else ""
     return [part, PARTS[part], f"{commit[:12]}{changed}", about["started"], f"{about['load']:.1f}"]
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmarks.perf import work
 from benchmarks.perf.replay import on_the_same_draws
@@ -89,7 +88,7 @@ def test_vat_over_supervised(turns, device):
     """A step of VAT on 32 + 256 rows over a supervised step on as many labelled rows: both by the engine.
 
     A supervised row is passed forward once and back once to inputs and weights. An unlabelled row of VAT is passed forward three
-    times (for the target, the direction and the loss), back to the input once and back to the weights once.
+    times (for the target, the direction and the loss), back to the input twice and back to the weights once.
     """
     vat = Setting("vat", "mnist5k-1000", {"labelled_batch": 32, "unlabelled_batch": 256})
     supervised = Setting("supervised", "mnist5k-1000", {"labelled_batch": 288})
@@ -143,7 +142,6 @@ def test_suite(turns, size, device, tmp_path, name):
     turns.info.update(
         cells=len(cells),
         cells_per_minute=[60 * len(cells) / engine_s, 60 * len(cells) / reference_s],
-        threads=torch.get_num_threads(),
         mean_final=[sum(part.values()) / len(part) for part in (cells, plain)],
     )
 

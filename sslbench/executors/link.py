@@ -38,6 +38,8 @@ PATIENCE_S = 300.0
 """How long it waits for a node where there is none left that has room for a job."""
 NEWS_S = 10.0
 """How long the board may take to say its news, before other things are looked after."""
+UNHEARD = 3
+"""After a job's end, how often the board may take longer than that, before it ends without its last news."""
 TAKEN_S = 60.0
 """How long it may take to take what a node says; the node then goes on without."""
 LATE_S = 5.0
@@ -222,6 +224,8 @@ class _Try:
     number: int
     ref: Any
     deadline: float = math.inf
+    unheard: int = 0
+    """How often the board was too slow to say what it last said, since it is over."""
 
 
 class _Errand:
@@ -251,9 +255,12 @@ class _Errand:
             while self._waiting and len(self._running) < (self._order.most or 2 * self._room + 1):
                 self._submit(self._waiting.popleft())
             over = self._over(POLL_S)
-            self._hear(over)
+            heard = self._hear(over)
             for ticket in over:
-                self._end(self._running.pop(ticket).number, over[ticket])
+                each = self._running[ticket]
+                each.unheard += not heard
+                if heard or each.unheard > UNHEARD:
+                    self._end(self._running.pop(ticket).number, over[ticket])
             for ticket in [t for t, each in self._running.items() if time.monotonic() > each.deadline]:
                 self._stop_late(ticket, "")
             if self._is_left():
@@ -281,17 +288,23 @@ class _Errand:
             ended, _ = self._ray.wait(list(tickets), num_returns=len(tickets), timeout=0)
         return {tickets[ref]: ref for ref in ended}
 
-    def _hear(self, over: Mapping[int, Any]) -> None:
-        """Take what jobs have said: all that those said, too, that are over. The board may be lost: then nothing was."""
-        if self._news is None:
+    def _hear(self, over: Mapping[int, Any]) -> bool:
+        """Take what jobs have said. The board may be lost: then nothing was.
+
+        Returns:
+            Whether that is all that those said that are over: their last checkpoints may be on a board that is slow.
+        """
+        asked_now = self._news is None
+        if asked_now:
             self._news = self._board.read.remote()
         if not self._ray.wait([self._news], timeout=NEWS_S)[0]:
-            return
+            return False
         said, self._news = self._news, None
         with contextlib.suppress(self._ray.exceptions.RayError):
             for ticket, kind, *what in self._ray.get(said):
                 if ticket in self._running:  # and not of a node that was given up, and is there after all
                     self._take(ticket, kind, what, ticket in over)
+        return asked_now or self._hear(over)
 
     def _take(self, ticket: int, kind: str, what: Sequence[Any], over: bool) -> None:
         each = self._running[ticket]

@@ -70,12 +70,18 @@ def figure(width: float, height: float) -> Figure:
     return made
 
 
-def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with a small panel for each scenario, at most four beside each other."""
-    columns = min(count, 4 if count > 9 else 3)
+def panels(count: int, size: tuple[float, float] | None = None, *, shared: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels, at most four beside each other, and places that stay empty bare.
+
+    Args:
+        size: inches of each; small ones, if not given.
+        shared: all have the same axes.
+    """
+    columns = min(count, 4 if size is not None or count > 9 else 3)
     lines = math.ceil(count / columns)
-    drawn = figure(max((2.6 if columns == 4 else 3.1) * columns, 5), 2.4 * lines + 0.4)
-    axes = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
+    width, height = size or (2.6 if columns == 4 else 3.1, 2.4)
+    drawn = figure(max(width * columns, 5), height * lines + 0.4)
+    axes = list(np.ravel(drawn.subplots(lines, columns, squeeze=False, sharex=shared, sharey=shared)))
     for empty in axes[count:]:
         bare(empty)
     return drawn, axes

@@ -109,7 +109,7 @@ def page(
         verdict=words.verdict(comparison),
         standing=standing,
         folded=len(standing) > FEW,
-        power=[*words.power(comparison, evidence), *damage],
+        power=[*words.power(evidence), *damage],
         baseline=comparison.baseline,
         colours={name: look.colour for name, look in looks(comparison.methods).items()},
         published=published,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+from sslbench import atomic
 from sslbench.errors import BadInput
 from sslbench.records import RECORDS_FILE, load_records
 from sslbench.report import Report, write_report
@@ -50,7 +51,7 @@ def watch(
     finally:
         if report is not None:
             page = report.html.read_text(encoding="utf-8")
-            report.html.write_text(page.replace(RELOAD, ""), encoding="utf-8", newline="\n")
+            atomic.write(report.html, page.replace(RELOAD, ""))
 
 
 def _rest(path: Path, drawn: State, wait: Callable[[float], None]) -> State:

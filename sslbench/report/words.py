@@ -29,7 +29,7 @@ def verdict(comparison: Comparison) -> str:
 
 def cautions(comparison: Comparison, evidence: Evidence) -> list[str]:
     """What keeps the verdict modest: how each stands against the baseline, and how little few seeds can show."""
-    return [*against_baseline(comparison, evidence), *power(comparison, evidence)]
+    return [*against_baseline(comparison, evidence), *power(evidence)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -82,12 +82,12 @@ def _which(scenarios: list[str]) -> str:
     return "none" if not scenarios else listed(scenarios) if len(scenarios) < 4 else str(len(scenarios))
 
 
-def power(comparison: Comparison, evidence: Evidence) -> list[str]:
+def power(evidence: Evidence) -> list[str]:
     """Whether the seeds are too few to tell any difference from chance, or too few on some of the scenarios."""
     most = max((c.pairs for c in evidence.comparisons.values()), default=0)
     if told := too_few(most, len(evidence.comparisons)):
         return [told]
-    fewest = min((len(s) for s in comparison.seeds.values()), default=0)
+    fewest = min((c.pairs for c in evidence.comparisons.values()), default=0)
     return [told] if (told := too_few(fewest, 1, " on the scenarios with fewest seeds")) else []
 
 

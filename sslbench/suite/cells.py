@@ -108,7 +108,8 @@ class Suite:
     checkpoint_every: float = 5.0
     """Minutes from one checkpoint of a running cell to the next; 0: none. No part of a cell's key."""
     cuda_graphs: bool = False
-    """On a CUDA device: record training steps once and replay them. No part of a cell's key, as it changes no arithmetic."""
+    """On a CUDA device: record training steps once and replay them. No part of a cell's key: but for rounding (of Adam in the
+    form that can be recorded, and of a learning rate that moves), the steps are the same. A record says that it was asked for."""
 
     def seeds(self, scenario: str) -> tuple[int, ...]:
         """The seeds at which a scenario's problem is posed."""

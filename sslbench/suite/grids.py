@@ -30,7 +30,7 @@ def make_grids(given: Any, top: Top, overrides: Overrides) -> tuple[Grid, ...]:
     rows = []
     for what, table in parts.items():
         part = PART.validated(what, table)
-        named = {kind: getattr(part, kind) or getattr(top, kind) for kind in KINDS}
+        named = {k: getattr(top if getattr(part, k) is None else part, k) for k in KINDS}
         rows.append((part, _lists(what, f" of {what}", named)))
     for kind, names in chosen.items():
         _check_chosen(kind, names, dict.fromkeys(name for _, lists in rows for name in lists[kind]))
@@ -54,6 +54,8 @@ def _lists(what: str, where: str, named: Mapping[str, Sequence[str] | None]) -> 
     for kind, names in named.items():
         if names is None:
             raise BadInput(f"{what} has no {kind}: add it.")
+        if not names:
+            raise BadInput(f"{kind}{where} is empty: name at least one, or remove the line.")
         _check_twice(f"{kind}{where}", names)
         lists[kind] = names
     return lists

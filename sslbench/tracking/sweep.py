@@ -59,10 +59,8 @@ def _read_sweep(path: Path) -> Sweep:
 
 
 def _write_sweep(path: Path, sweep: Sweep) -> None:
-    try:
-        atomic.write(path, json.dumps({"sweep": sweep.id, "suite": sweep.suite}) + "\n")
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be written: {error.strerror}. MLflow needs it to know the sweep again; "
-            "make the folder writable, or pass --no-mlflow."
-        ) from error
+    atomic.save(
+        path,
+        json.dumps({"sweep": sweep.id, "suite": sweep.suite}) + "\n",
+        "MLflow needs it to know the sweep again; make the folder writable, or pass --no-mlflow.",
+    )

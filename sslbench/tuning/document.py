@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sslbench import __version__, atomic, toml
-from sslbench.errors import BadInput
 from sslbench.methods.base import Range
 from sslbench.suite import Params, Suite, make_suite, params, relocated
 from sslbench.tuning.plan import Tuning
@@ -128,7 +127,4 @@ def write(path: Path, source: str, content: Params) -> None:
         BadInput: it cannot be written.
     """
     head = f"# Written by `sslbench tune` from {source}, whose comments are not here. How it was done: [tuning], at the end.\n\n"
-    try:
-        atomic.write(path, head + toml.dumps(relocated(content, path)))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}. Give another file with --out.") from error
+    atomic.save(path, head + toml.dumps(relocated(content, path)), "Give another file with --out.")

@@ -27,6 +27,8 @@ class Trained:
         for record in store.load() if store is not None else ():
             if record.status in USABLE and record.device == device:
                 self._records[record.key] = record
+        if store is not None:
+            store.warn_of_damage()
 
     def missing(self, cells: Sequence[Planned]) -> list[Planned]:
         """Those that are still to be trained."""

@@ -102,6 +102,9 @@ class _Trainer:
         groups = [(cells, width) for cells, width in missing if cells]
         provenance = common_provenance(self.device) if groups else {}
         jobs = runner.stacked([g for g, _ in groups], [w for _, w in groups], self.device, self.workers, provenance)
+        suite = self.tuning.suite
+        limit = None if suite.timeout is None else 60 * suite.timeout
+        jobs = [dataclasses.replace(job, timeout=limit, cuda_graphs=suite.cuda_graphs) for job in jobs]
         for event in persist(self.executor, jobs):
             if isinstance(event, Ended):
                 self.trained.keep(event.results)

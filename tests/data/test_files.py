@@ -331,6 +331,13 @@ def test_arrays_that_cannot_be_used_are_refused_before_they_are_saved(tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def into_train_with_a_test_folder(root):
+    (root / "train").mkdir()
+    for name in ("cat", "dog"):
+        (root / name).rename(root / "train" / name)
+    write_image(root / "train" / "test" / "cat" / "x.png", np.zeros((16, 16)))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -344,6 +351,7 @@ def test_arrays_that_cannot_be_used_are_refused_before_they_are_saved(tmp_path, 
         (lambda root: write_image(root / "test" / "cow" / "x.png", np.zeros((16, 16))), "Class 'cow' of the test set"),
         (lambda root: write_image(root / "test" / "cat" / "x.png", np.zeros((18, 18))), "1×18×18, .*size = 32"),
         (lambda root: image_folder(root / "train"), "has a folder 'cat' beside train/"),
+        (into_train_with_a_test_folder, r"train has a folder test/: move it to .*test"),
     ],
 )  # fmt: skip
 def test_malformed_folders_are_refused(tmp_path, spoil, message):
@@ -351,6 +359,14 @@ def test_malformed_folders_are_refused(tmp_path, spoil, message):
     spoil(root)
     with pytest.raises(BadInput, match=message):
         load_own(root)
+
+
+def test_whole_numbers_of_any_size_stay_apart(tmp_path):
+    """As identifiers are: above 2^53 neighbours are one float."""
+    names = [str(2**60), str(2**60 + 1), "7.0"]
+    rows = [["a", "b", "class"], *([str(i), "0", name] for i, name in enumerate(names))]
+    found = load_own(write_csv(tmp_path / "d.csv", rows), "class")
+    assert found.class_names == ("7", *names[:2])
 
 
 def test_files_of_an_unknown_kind_are_refused(tmp_path):

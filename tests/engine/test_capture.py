@@ -170,6 +170,21 @@ def test_replayed_steps_follow_the_schedule(changes):
         assert other.curves["labelled_loss"] == pytest.approx(one.curves["labelled_loss"], rel=1e-4)
 
 
+def test_a_rate_that_moves_is_written_where_a_graph_reads_it():
+    """A number of the host would stay what it was when the step was recorded, and a new tensor would not be looked at."""
+    scenario = make_scenario("two-moons-6", steps=24, training_points=80, test_points=60, schedule="cosine")
+    training = Training(
+        make_method("pi-model", scenario), scenario, [scenario.problem(rng_of(0))], [rng_of(0)], CPU, recorded=True
+    )
+    (group,) = training.optimizer.param_groups
+    rate = group["lr"]
+    for index in (0, 12, 23):
+        training.schedule(index)
+        assert group["lr"] is rate
+        assert rate.item() == pytest.approx(training.learning_rate(index))
+    assert training.learning_rate(23) < training.learning_rate(0)
+
+
 def test_what_cannot_be_recorded_runs_as_it_is_and_is_told():
     scenario = make_scenario("two-moons-6", steps=12, points=3, training_points=80, test_points=60)
     told = []

@@ -293,6 +293,15 @@ def test_scenarios_with_too_few_seeds_are_told_beside_those_with_enough() -> Non
     assert told.startswith("With 4 seeds no difference on the scenarios with fewest seeds")
 
 
+def test_seeds_that_nothing_is_compared_at_do_not_count() -> None:
+    records = [r for m in ("supervised", "vat") for r in three(m, "mnist5k-10", *[0.5 + i / 50 for i in range(10)])]
+    alone = three("supervised", "mnist5k-50", 0.5)
+    assert not any("told from chance" in text for text in cautions([*records, *alone]))
+    few = [*three("supervised", "mnist5k-50", *[0.5] * 10), *three("vat", "mnist5k-50", 0.5, 0.6)]
+    (told,) = (text for text in cautions([*records, *few]) if "told from chance" in text)
+    assert told.startswith("With 2 seeds no difference on the scenarios with fewest seeds")
+
+
 def test_verdict_without_results() -> None:
     assert words.verdict(compare([lost("vat", "mnist5k-50", 0, "failed", "x")])) == "No cell has a result yet."
 

@@ -120,8 +120,5 @@ def save_arrays(
     if path is not None or not target.exists():
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **arrays)
-        try:
-            atomic.write(target, content.getbuffer())
-        except OSError as error:
-            raise BadInput(f"{target} cannot be written: {error.strerror}. Give another file with path.") from error
+        atomic.save(target, content.getbuffer(), "Give another file with path.")
     return target, dataset

@@ -30,6 +30,10 @@ def read_folder(root: Path, size: int | None = None) -> tuple[Rows, Rows | None]
         raise BadInput(
             f"{root} has a folder '{odd[0]}' beside train/: move its images into train/, test/ or unlabelled/, or it away."
         )
+    if train != root and (train / "test").is_dir():
+        raise BadInput(
+            f"{train} has a folder test/: move it to {root / 'test'}, or give it another name if it is a class."
+        )
     classes = [n for n in sub_folders(train) if n not in reserved]
     if len(classes) < 2:
         raise BadInput(

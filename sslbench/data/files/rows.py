@@ -100,7 +100,7 @@ def label_texts(y: np.ndarray, where: str) -> np.ndarray:
     if numeric and (odd := next((t for t in texts if t and not _WHOLE.fullmatch(t)), None)):
         raise BadInput(f"The label {odd} of {where} is a number with a fraction: classes are whole numbers or names.")
     if numeric:
-        texts = [str(int(float(t))) if t else "" for t in texts]
+        texts = [str(int(t.partition(".")[0])) if t else "" for t in texts]
     return np.array(["" if t in UNLABELLED else t for t in texts], dtype=np.str_)
 
 

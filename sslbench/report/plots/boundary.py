@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from sslbench.records import Record
-from sslbench.report.canvas import Arrays, Plot, bare, figure, slug
+from sslbench.report.canvas import Arrays, Plot, panels, slug
 
 CLASSES = ("#c2571a", "#2b6cb0")
 """Colours of the two classes of two moons."""
@@ -21,15 +20,10 @@ _BOUNDARY = LinearSegmentedColormap.from_list("boundary", ["#f3b98a", "#ffffff",
 
 def boundary_figure(records: Sequence[Record], arrays: Arrays) -> Figure:
     """Where each method draws the line between the moons, for records of one scenario and seed, a panel a method."""
-    columns = min(len(records), 4)
-    lines = math.ceil(len(records) / columns)
-    drawn = figure(2.7 * columns, 2.6 * lines + 0.2)
-    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)))
-    for axes, record in zip(panels, records, strict=False):
+    drawn, places = panels(len(records), (2.7, 2.6), shared=True)
+    for axes, record in zip(places, records, strict=False):
         _boundary(axes, arrays(record))
         axes.set_title(f"{record.method['name']}\n{100 * record.metrics['accuracy']['final']:.1f} %")
-    for axes in panels[len(records) :]:
-        bare(axes)
     return drawn
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sslbench.records import Record
-from sslbench.report.canvas import Plot, bare, figure, slug
+from sslbench.report.canvas import Plot, figure, panels, slug
+from sslbench.report.plots.matrix import FRAMED, matrix
 
 
 def recall_figure(records: Sequence[Record]) -> Figure:
@@ -27,7 +27,7 @@ def recall_figure(records: Sequence[Record]) -> Figure:
         annot_kws={"size": 9},
     )  # fmt: skip
     for place in scenario["missing"]:
-        axes.add_patch(Rectangle((place, 0), 1, len(table), fill=False, ec="#d55e00", lw=2.5, clip_on=False))
+        axes.add_patch(Rectangle((place, 0), 1, len(table), fill=False, ec=FRAMED, lw=2.5, clip_on=False))
     axes.set(xlabel="class (framed: without labels)", ylabel="")
     axes.tick_params(left=False, bottom=False)
     axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
@@ -37,15 +37,11 @@ def recall_figure(records: Sequence[Record]) -> Figure:
 def confusion_figure(records: Sequence[Record]) -> Figure:
     """What each class is taken for on one scenario, in percent of the class, a panel a method, mean over the seeds."""
     methods = list(dict.fromkeys(r.method["name"] for r in records))
-    columns = min(len(methods), 4)
-    lines = math.ceil(len(methods) / columns)
-    drawn = figure(2.6 * columns, 2.75 * lines)
-    panels = list(np.ravel(drawn.subplots(lines, columns, squeeze=False)))
-    for axes, method in zip(panels, methods, strict=False):
-        _confusion(axes, [r for r in records if r.method["name"] == method])
+    drawn, places = panels(len(methods), (2.6, 2.75))
+    for axes, method in zip(places, methods, strict=False):
+        counts = np.mean([r.metrics["confusion"] for r in records if r.method["name"] == method], axis=0)
+        matrix(axes, counts, _class_names(records[0]), records[0].scenario["missing"])
         axes.set_title(method)
-    for axes in panels[len(methods) :]:
-        bare(axes)
     return drawn
 
 
@@ -94,15 +90,3 @@ def _recalls(records: Sequence[Record]) -> pd.DataFrame:
         dtype=float,
     )
     return rows.groupby(pd.Series([r.method["name"] for r in records], name="method"), sort=False).mean()
-
-
-def _confusion(axes: Axes, records: Sequence[Record]) -> None:
-    counts = np.mean([r.metrics["confusion"] for r in records], axis=0)  # (classes, classes)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = _class_names(records[0])
-    axes.imshow(shares - np.diag(0.85 * np.diag(shares)), cmap="Blues", vmin=0, vmax=0.5)
-    for place in records[0].scenario["missing"]:
-        axes.add_patch(Rectangle((-0.5, place - 0.5), len(names), 1, fill=False, ec="#d55e00", lw=1.8, clip_on=False))
-    axes.set_xticks(range(len(names)), names, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.grid(False)

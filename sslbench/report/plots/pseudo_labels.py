@@ -10,19 +10,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from sslbench.metrics import Ints
 from sslbench.records import Record
 from sslbench.report.canvas import Arrays, Plot, as_given, figure, gif, slug
+from sslbench.report.plots.matrix import matrix
 
 MOMENTS = 4
 """Matrices of a row, evenly spread over training."""
 
 FRAMES = 60
 """Pictures of an animation, at most."""
-
-FRAMED = "#d55e00"
 
 
 def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
@@ -57,21 +55,11 @@ def destinations_figure(counts: Mapping[str, Ints], names: Sequence[str], missin
     for row, (method, matrices) in zip(panels, counts.items(), strict=True):
         moments = np.linspace(0, len(matrices) - 1, MOMENTS).round().astype(int)
         for axes, moment in zip(row, moments, strict=False):
-            _matrix(axes, matrices[moment], names, missing)
+            matrix(axes, matrices[moment], names, missing)
             axes.set_title(f"after {(moment + 1) / len(matrices):.0%} of training", fontsize=9)
         row[0].set_ylabel(f"{method}\ntrue class")
         _shares(row[-1], matrices[:, list(missing)].sum(axis=1), names, missing)
     return drawn
-
-
-def _matrix(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[int]) -> None:
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares - np.diag(0.85 * np.diag(shares)), cmap="Blues", vmin=0, vmax=0.6)
-    for place in missing:
-        axes.add_patch(Rectangle((-0.5, place - 0.5), len(names), 1, fill=False, ec=FRAMED, lw=1.8, clip_on=False))
-    axes.set_xticks(range(len(names)), names, fontsize=7)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.grid(False)
 
 
 def _shares(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[int]) -> None:
