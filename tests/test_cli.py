@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -254,10 +255,20 @@ def test_a_dead_mlflow_server_costs_one_warning_and_no_result(suite, capsys, tmp
     assert len(Store(tmp_path / "results" / "local" / "tiny").load()) == 2
 
 
+@contextlib.contextmanager
+def heard(number):
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def test_ctrl_c_keeps_what_is_finished(suite, tmp_path):
     suite.write_text(SUITE.replace("steps = 5", "steps = 400").replace("seeds = 2", "seeds = 40"))
     command = [sys.executable, "-m", "sslbench", "run", str(suite), "--no-mlflow", "--workers", "2"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with heard(signal.SIGINT):  # a shell's background jobs ignore it, and so would their children
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     records = tmp_path / "results" / "local" / "tiny" / "records.jsonl"
     deadline = time.monotonic() + 120
     while not (records.exists() and records.stat().st_size) and time.monotonic() < deadline:

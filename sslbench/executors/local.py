@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -129,7 +130,7 @@ class LocalExecutor:
         ours, theirs = _context.Pipe()
         last_words, pen = _context.Pipe(duplex=False)
         process = _context.Process(target=_serve, args=(theirs, pen, self._plugins), daemon=True)
-        with ctrl_c_ignored():
+        with ctrl_c_held():
             process.start()
         theirs.close()
         pen.close()
@@ -208,16 +209,14 @@ def _end(workers: Sequence[_Worker], at_once: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def ctrl_c_ignored() -> Iterator[None]:
-    """A process started here ignores Ctrl-C from its first moment: importing torch takes seconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def ctrl_c_held() -> Iterator[None]:
+    """A process started here hears no Ctrl-C from its first moment, for importing torch takes seconds; this one does after."""
+    resource_tracker.ensure_running()  # else the first process to be started starts it, which would let Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path]) -> None:

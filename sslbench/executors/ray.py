@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from sslbench.errors import BadInput
 from sslbench.executors.jobs import CellResult, Ended, Event, Job, Started, failure, timed_out, told
 from sslbench.executors.link import HOW_TO, KEPT, Order, Packed, Refused, serve, slots
-from sslbench.executors.local import LAST_CHECKPOINT_S, ctrl_c_ignored
+from sslbench.executors.local import LAST_CHECKPOINT_S, ctrl_c_held
 from sslbench.executors.node import Driver
 from sslbench.executors.retries import RETRIES
 
@@ -208,7 +208,7 @@ class _Link:
         self._connected = False
         self._pipe, theirs = _context.Pipe()
         self._process = _context.Process(target=serve, args=(theirs, address), daemon=True, name="ray")
-        with ctrl_c_ignored():
+        with ctrl_c_held():
             self._process.start()
         theirs.close()
 

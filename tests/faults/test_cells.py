@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ import pytest
 
 from sslbench import runner
 from sslbench.executors import InlineExecutor, LocalExecutor
+from sslbench.executors.local import ctrl_c_held
 from sslbench.records import Record, Store, current
 from sslbench.registry import load_plugin
 from sslbench.suite import Suite, make_suite
@@ -195,3 +200,27 @@ def test_lost_processes_are_tried_again_and_a_limit_only_where_it_is_longer(ende
 
     assert pending(0.1) == pending(0.05) == ["exit", "kill", "crash"]
     assert pending(0.2) == pending(None) == ["hang", "exit", "kill", "crash"]
+
+
+def deaf(pen) -> None:
+    pen.send((signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getpid()))
+
+
+def test_ctrl_c_while_a_process_starts_is_heard_by_this_one_alone_and_after():
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=deaf, args=(theirs,))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def start():
+        with ctrl_c_held():
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            process.start()
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ours.recv() == (True, process.pid)
+    process.join()
