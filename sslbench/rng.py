@@ -143,17 +143,18 @@ def _draw_soon(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
     return _lookahead.draw(key, counter, blocks, kind)
 
 
-@torch.library.custom_op("sslbench::draw", mutates_args=())
-def _draw_op(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
-    return _draw_soon(key, counter, blocks, kind)
+# Not by `custom_op`, whose calls import torch's compiler, for a second, in programs that never train.
+torch.library.define("sslbench::draw", "(Tensor key, Tensor counter, SymInt blocks, str kind) -> Tensor")
+torch.library.impl("sslbench::draw", ("cpu", "cuda"), _draw_soon)
+_draw_op = torch.ops.sslbench.draw.default
 
 
-@_draw_op.register_fake
+@torch.library.register_fake("sslbench::draw")
 def _(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:  # noqa: ARG001
     return key.new_empty((4 * blocks,), dtype=torch.int64 if kind == "bits" else torch.float32)
 
 
-@_draw_op.register_vmap
+@torch.library.register_vmap("sslbench::draw")
 def _(info, in_dims, key, counter, blocks, kind):  # type: ignore[no-untyped-def]
     # One call draws for the whole stack: the hundred small integer operations of Philox would otherwise each pay
     # vmap's dispatch.

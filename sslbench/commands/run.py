@@ -99,12 +99,13 @@ def run(
     from sslbench import runner
     from sslbench.executors import RETRIES
     from sslbench.records import Store
-    from sslbench.report.published import read_published
     from sslbench.suite import Overrides, read_suite
 
     use_data(data_dir)
     plugins = load_plugins(plugin)
     if published is not None:
+        from sslbench.report.published import read_published
+
         read_published(published)
     overrides = Overrides(names(methods), names(scenarios), seeds, tuple(set_ or ()), timeout)
     chosen = read_suite(suite, overrides)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.manifold import TSNE
 from torch import Tensor
 
 from sslbench.rng import Rng
@@ -20,6 +19,8 @@ def tsne_map(problem: Problem, watched: Tensor, rng: Rng) -> dict[str, np.ndarra
     Returns:
         `map_labelled` (labelled, 2), `map_watched` (watched, 2), both float32, and the labels `labelled_y` (labelled,).
     """
+    from sklearn.manifold import TSNE  # a second that every process would pay
+
     rows = torch.cat([problem.labelled, watched])
     state = int(rng.child("t-SNE").integers(1 << 31, 1))
     perplexity = min(30.0, (len(rows) - 1) / 3)

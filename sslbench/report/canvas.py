@@ -99,26 +99,27 @@ def png(drawn: Figure) -> bytes:
 
     In 256 colours, which make it a third of its size.
     """
-    with Image.open(io.BytesIO(_save(drawn, format="png", dpi=DPI))) as picture:
-        few = few_colours(picture)
+    few = few_colours(_picture(drawn, DPI))
     stream = io.BytesIO()
     few.save(stream, format="PNG", optimize=True, dpi=(DPI, DPI))
     return stream.getvalue()
 
 
 def few_colours(picture: Image.Image) -> Image.Image:
-    """The picture in 256 colours: those of the methods, which must stay what they are, and the rest chosen for it."""
+    """The picture (RGB) in 256 colours: those of the methods, which must stay what they are, and the rest chosen for it."""
     pinned = [round(255 * part) for look in (*KNOWN.values(), *FURTHER) for part in mpl.colors.to_rgb(look.colour)]
     rest = 256 - len(pinned) // 3
-    chosen = picture.convert("RGB").quantize(colors=rest, dither=Image.Dither.NONE).getpalette() or []
+    chosen = picture.quantize(colors=rest, dither=Image.Dither.NONE).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette((pinned + chosen[: 3 * rest] + 768 * [0])[:768])
-    return picture.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def svg(drawn: Figure) -> bytes:
     """The figure as SVG, without a date and with ids that do not change."""
-    return _save(drawn, format="svg", metadata={"Date": None})
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def gif(drawn: Figure, show: Callable[[int], None], frames: int, *, seconds: float = 0.12, hold: float = 2.0) -> bytes:
@@ -126,8 +127,7 @@ def gif(drawn: Figure, show: Callable[[int], None], frames: int, *, seconds: flo
     pictures = []
     for frame in range(frames):
         show(frame)
-        with Image.open(io.BytesIO(_save(drawn, format="png", dpi=80))) as picture:
-            pictures.append(picture.convert("RGB").quantize(colors=64, dither=Image.Dither.NONE))
+        pictures.append(_picture(drawn, 80).quantize(colors=64, dither=Image.Dither.NONE))
     durations = [round(1000 * (hold if i in (0, frames - 1) else seconds)) for i in range(frames)]
     stream = io.BytesIO()
     pictures[0].save(
@@ -164,10 +164,12 @@ def bare(axes: Axes) -> None:
     axes.set_axis_off()
 
 
-def _save(drawn: Figure, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, **options)
-    return buffer.getvalue()
+def _picture(drawn: Figure, dpi: int) -> Image.Image:
+    """The pixels in RGB, without the packing and unpacking that saving a PNG would be."""
+    drawn.set_dpi(dpi)
+    canvas = FigureCanvasAgg(drawn)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def _settings() -> dict[str, Any]:

@@ -116,7 +116,7 @@ def _mlflow(opened: Any, experiment: str, out: Path) -> None:
 
 def _keep(png: bytes, path: Path) -> None:
     with Image.open(io.BytesIO(png)) as picture:
-        few_colours(picture).save(path, optimize=True)
+        few_colours(picture.convert("RGB")).save(path, optimize=True)
 
 
 if __name__ == "__main__":
