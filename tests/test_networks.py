@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call
+from torch.func import functional_call, grad, vmap
 
 from sslbench.methods.base import Model
 from sslbench.networks import MLP, ConvNet, initial_parameters
+from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
 from sslbench.rng import Rng
 
@@ -107,6 +108,43 @@ def test_a_pass_that_shares_the_stem_equals_one_that_does_not(network, x):
     assert torch.equal(shared[1], apart[1])
     assert all(torch.equal(a, b) for a, b in zip(shared[2], apart[2], strict=True))
     assert not shared[0].requires_grad
+
+
+@pytest.mark.parametrize("kernel", [5, (3, 2)])
+def test_a_convolution_with_a_way_of_its_own_back_to_its_input_is_a_convolution(kernel):
+    """Values, gradients, those within `torch.func.grad` and under `vmap`, and their own gradients, in float64."""
+    layer = nn.Conv2d(1, 4, kernel).double()
+    x = torch.randn(2, 1, 8, 7, dtype=torch.float64, requires_grad=True)
+
+    def gradients(convolution):
+        value = convolution(x).tanh().sum()
+        first = torch.autograd.grad(value, [x, *layer.parameters()], create_graph=True)
+        second = torch.autograd.grad(first[0].square().sum(), [x, *layer.parameters()])
+        within = vmap(grad(lambda x: convolution(x).tanh().sum()))(torch.stack([x, 2 * x]).detach())
+        return value, *first, *second, within
+
+    ours, plain = gradients(lambda x: convolve(layer, x)), gradients(layer)
+    assert convolve(layer, x).grad_fn.name() != layer(x).grad_fn.name()
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("network", "x"), [(ConvNet(10), (70, 1, 28, 28)), (MLP(2, (10, 10), 2), (70, 2))])
+def test_the_gradient_in_an_input_is_the_same_constant_alone_as_in_a_stack(network, x):
+    x, network = torch.randn(x).double(), network.double()
+    p = dict(network.named_parameters())
+
+    def gradient(model):
+        with torch.no_grad():
+            return model.gradient(lambda x: model(x, Rng.root(0)).square().sum(), x)
+
+    alone, stacked = gradient(Model(network, p, stacked=False)), gradient(Model(network, p))
+    x.requires_grad_()
+    (plain,) = torch.autograd.grad(network(x, Rng.root(0)).square().sum(), x)
+    torch.testing.assert_close(alone, plain, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(stacked, plain, rtol=1e-12, atol=1e-12)
+    assert not alone.requires_grad
+    assert not stacked.requires_grad
 
 
 def test_a_network_without_parts_serves_as_well():

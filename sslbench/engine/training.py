@@ -244,7 +244,7 @@ class Training:
         return one(self.parameters, self.state, x[0]).unsqueeze(0)
 
     def _model(self, parameters: dict[str, Tensor]) -> Model:
-        return Model(self.network, parameters, channels_last=not self.stacked)
+        return Model(self.network, parameters, self.stacked)
 
     # Stopping and going on ------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.func import grad
 
 from sslbench.methods.base import (
     Around,
@@ -81,5 +80,5 @@ class VAT(LossMethod):
 
         d = unit(rng.noise(*u.shape))
         for _ in range(self.iterations):
-            d = unit(grad(divergence)(d)).detach()
+            d = unit(frozen.gradient(divergence, d))
         return self.radius * d

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslbench.networks.base import Network
+from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
 from sslbench.rng import Rng
 
@@ -58,7 +59,7 @@ class ConvNet(Network):
         return F.relu(logits) if self.relu_logits else logits
 
     def _convolved(self, x: Tensor) -> Tensor:
-        convolved: Tensor = self.conv2(F.relu(F.max_pool2d(self.conv1(x), 2)))  # by way of (n, 20, 12, 12)
+        convolved: Tensor = self.conv2(F.relu(F.max_pool2d(convolve(self.conv1, x), 2)))  # by way of (n, 20, 12, 12)
         return convolved
 
 

@@ -19,6 +19,7 @@ _CORE = (
     "sslbench.data.two_moons",
     "sslbench.networks.base",
     "sslbench.networks.convnet",
+    "sslbench.networks.convolution",
     "sslbench.networks.dropout",
     "sslbench.networks.initial",
     "sslbench.networks.mlp",

@@ -1,0 +1,61 @@
+"""A convolution of one input channel whose way back to its input is fast on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
+
+
+def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """As layer(x), of stride 1 and without padding: (n, channels, height, width) -> (n, out, h, w).
+
+    Where a CPU is to find the gradient in an x of one channel, its library leaves all but one of its lanes empty: of the
+    article's first layer 50 µs an image, where its other two ways take 7 and 9, and this one 10. With three channels it is even.
+    """
+    if x.device.type == "cpu" and x.requires_grad and layer.in_channels == 1 and layer.bias is not None:
+        result: Tensor = _Convolution.apply(x, layer.weight, layer.bias)
+        return result
+    convolved: Tensor = layer(x)
+    return convolved
+
+
+class _Convolution(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.conv2d(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        del output
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        (gradient,), (x, weight), wanted = gradients, ctx.saved_tensors, ctx.needs_input_grad
+        return (
+            _to_input(gradient, weight) if wanted[0] else None,
+            conv2d_weight(x, weight.shape, gradient) if wanted[1] else None,
+            gradient.sum(dim=(0, 2, 3)) if wanted[2] else None,
+        )
+
+
+def _to_input(gradient: Tensor, weight: Tensor) -> Tensor:
+    """(n, out, h, w), (out, 1, tall, wide) -> (n, 1, h + tall - 1, w + wide - 1): one matrix product makes what each place of
+    the kernel gives back, and these add up, first along the rows and then down the columns."""
+    n, out, h, w = gradient.shape
+    tall, wide = weight.shape[2:]
+    given = weight.flatten(1).T @ gradient.permute(0, 2, 3, 1).reshape(-1, out).T
+    given = given.view(tall, wide, n, h, w)
+    rows = given.new_zeros(tall, n, h, w + wide - 1)
+    for right in range(wide):
+        rows[..., right : right + w] += given[:, right]
+    images = given.new_zeros(n, h + tall - 1, w + wide - 1)
+    for down in range(tall):
+        images[:, down : down + h] += rows[down]
+    return images.unsqueeze(1)
