@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -384,6 +385,12 @@ class Place:
     """Jobs at a time."""
     keeps_time: bool
     """Whether it ends a cell whose time limit is over."""
+
+    def ahead(self, cells: int) -> contextlib.AbstractContextManager[None]:
+        """Start what so many cells will need, while other things are made ready; what was not needed ends with the block."""
+        if isinstance(self.executor, LocalExecutor):
+            return self.executor.ahead(cells)
+        return contextlib.nullcontext()
 
 
 def make_place(

@@ -179,6 +179,26 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(mini, tmp_path):
     assert len(sweep(suite, tmp_path)) == 18 - kept
 
 
+def test_workers_started_ahead_take_the_jobs_and_none_is_left(mini, tmp_path):
+    def children():
+        return {p.pid for p in multiprocessing.active_children()}
+
+    before = children()
+    executor = LocalExecutor(2)
+    store = Store(tmp_path)
+    plan = runner.make_plan(mini(seeds=2), store)
+    store.prepare()
+    with executor.ahead(3):
+        started = children() - before
+        assert len(started) == 2
+        for _ in runner.run(plan, store, executor, "cpu", 2):
+            assert children() - before <= started
+    assert not children() - before
+    with executor.ahead(1):
+        assert len(children() - before) == 1
+    assert not children() - before
+
+
 def test_few_jobs_are_split_so_that_no_worker_idles(mini, tmp_path):
     plan = runner.make_plan(mini(methods=["vat"], seeds=6), Store(tmp_path))
     assert [len(j.cells) for j in runner.make_jobs(plan, "cpu", 1)] == [6]

@@ -134,6 +134,7 @@ def run(
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
     start = functools.partial(runner.run, retries=tries)
     if plan.pending:
+        context.with_resource(place.ahead(len(plan.pending)))
         from sslbench.live import follow
 
         records = follow(start, plan, store, place.executor, where, count, console=err)

@@ -83,8 +83,17 @@ class LocalExecutor:
             yield self
         finally:
             self._warm = False
-            _end(self._idle)
-            self._idle = []
+            self._dismiss()
+
+    @contextlib.contextmanager
+    def ahead(self, jobs: int) -> Iterator[None]:
+        """Start workers for so many jobs, to import torch while the jobs are made; those no `run` takes end with the block."""
+        try:
+            for _ in range(min(jobs, self._workers) - len(self._idle)):
+                self._idle.append(self._start())
+            yield
+        finally:
+            self._dismiss()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run jobs, in order as workers come free, and yield what happens."""
@@ -125,6 +134,10 @@ class LocalExecutor:
                 workers.append(free)
             free.take(job)
             yield Started(job)
+
+    def _dismiss(self) -> None:
+        idle, self._idle = self._idle, []
+        _end(idle)
 
     def _start(self) -> _Worker:
         ours, theirs = _context.Pipe()
