@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import math
@@ -386,11 +385,10 @@ class Place:
     keeps_time: bool
     """Whether it ends a cell whose time limit is over."""
 
-    def ahead(self, cells: int) -> contextlib.AbstractContextManager[None]:
-        """Start what so many cells will need, while other things are made ready; what was not needed ends with the block."""
+    def ahead(self) -> None:
+        """Start what cells will need, while other things are made ready."""
         if isinstance(self.executor, LocalExecutor):
-            return self.executor.ahead(cells)
-        return contextlib.nullcontext()
+            self.executor.ahead()
 
 
 def make_place(
@@ -423,7 +421,8 @@ def make_place(
             )
         where = resolve_device(device, precision)
         count = workers if workers is not None else default_workers(where)
-        return Place(LocalExecutor(count, plugins) if count else InlineExecutor(), where, max(count, 1), count > 0)
+        here = LocalExecutor(count, plugins, where) if count else InlineExecutor()
+        return Place(here, where, max(count, 1), count > 0)
     nodes = RayExecutor(cluster or Cluster(), device, plugins, retries, workers)
     try:
         _check_precision(precision, nodes.device)

@@ -179,24 +179,20 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(mini, tmp_path):
     assert len(sweep(suite, tmp_path)) == 18 - kept
 
 
-def test_workers_started_ahead_take_the_jobs_and_none_is_left(mini, tmp_path):
-    def children():
-        return {p.pid for p in multiprocessing.active_children()}
-
-    before = children()
-    executor = LocalExecutor(2)
-    store = Store(tmp_path)
-    plan = runner.make_plan(mini(seeds=2), store)
-    store.prepare()
-    with executor.ahead(3):
-        started = children() - before
-        assert len(started) == 2
-        for _ in runner.run(plan, store, executor, "cpu", 2):
-            assert children() - before <= started
-    assert not children() - before
-    with executor.ahead(1):
-        assert len(children() - before) == 1
-    assert not children() - before
+def test_each_worker_has_the_environment_and_the_folder_of_the_driver_now(mini, tmp_path, monkeypatch):
+    """The process of which workers are forks is as old as the first of them."""
+    plugin = tmp_path / "spy.py"
+    plugin.write_text("import os, pathlib\npathlib.Path(os.environ['SPY']).write_text(os.getcwd())\n")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setenv("SPY", str(tmp_path / f"{name}.txt"))
+        executor = LocalExecutor(1, [plugin])
+        executor.ahead()
+        sweep(mini(methods=["supervised"], seeds=1), tmp_path / "results" / name, executor)
+    assert [(tmp_path / f"{n}.txt").read_text() for n in ("first", "second")] == [
+        str(tmp_path / n) for n in ("first", "second")
+    ]
 
 
 def test_few_jobs_are_split_so_that_no_worker_idles(mini, tmp_path):

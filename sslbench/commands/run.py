@@ -116,6 +116,7 @@ def run(
     store = Store(out_dir or runner.results_folder(chosen.name))
     if not dry_run:
         context.with_resource(store.lock())
+        place.ahead()
         tell_died(store)
     try:
         plan = runner.make_plan(chosen, store, retry_failed)
@@ -134,7 +135,6 @@ def run(
     tracker = _tracker(plan, store, chosen.name, tracking_uri) if mlflow else None
     start = functools.partial(runner.run, retries=tries)
     if plan.pending:
-        context.with_resource(place.ahead(len(plan.pending)))
         from sslbench.live import follow
 
         records = follow(start, plan, store, place.executor, where, count, console=err)

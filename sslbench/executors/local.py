@@ -10,13 +10,15 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +29,7 @@ from sslbench.registry import load_plugin
 LAST_CHECKPOINT_S = 10.0
 """Seconds that workers have for a last checkpoint when a run is stopped. A step takes less than one."""
 
-_context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang, and CUDA forbids it
+_REGISTERED = "sslbench.data.", "sslbench.methods.", "sslbench.scenarios."
 STACK_SIGNAL = signal.SIGUSR1
 """Has a worker tell where it is."""
 
@@ -40,7 +42,7 @@ LOOK_S = 5.0
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
+    process: BaseProcess
     pipe: Connection
     last_words: Connection
     """The Python stack of a worker that crashed or that was asked for it, as `faulthandler` writes it."""
@@ -64,15 +66,16 @@ class LocalExecutor:
 
     persistent: ClassVar[bool] = False
 
-    def __init__(self, workers: int, plugins: Sequence[Path] = ()) -> None:
+    def __init__(self, workers: int, plugins: Sequence[Path] = (), device: str = "cpu") -> None:
         """
         Args:
             workers: processes at a time, at least 1.
             plugins: plugin files that each worker loads.
+            device: where all jobs run.
         """
         if workers < 1:
             raise BadInput(f"--workers must be at least 1, or 0 for this process, not {workers}.")
-        self._workers, self._plugins = workers, tuple(plugins)
+        self._workers, self._plugins, self._context = workers, tuple(plugins), _processes(device)
         self._warm, self._idle = False, list[_Worker]()
 
     @contextlib.contextmanager
@@ -83,17 +86,16 @@ class LocalExecutor:
             yield self
         finally:
             self._warm = False
-            self._dismiss()
+            _end(self._idle)
+            self._idle = []
 
-    @contextlib.contextmanager
-    def ahead(self, jobs: int) -> Iterator[None]:
-        """Start workers for so many jobs, to import torch while the jobs are made; those no `run` takes end with the block."""
-        try:
-            for _ in range(min(jobs, self._workers) - len(self._idle)):
-                self._idle.append(self._start())
-            yield
-        finally:
-            self._dismiss()
+    def ahead(self) -> None:
+        """Begin to import what workers will need, while their jobs are made."""
+        if isinstance(self._context, ForkServerContext):
+            used = [name for name in sys.modules if name.startswith(_REGISTERED)]
+            self._context.set_forkserver_preload([*used, "sslbench.executors.preloaded"])
+            with ctrl_c_held():
+                forkserver.ensure_running()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run jobs, in order as workers come free, and yield what happens."""
@@ -135,19 +137,24 @@ class LocalExecutor:
             free.take(job)
             yield Started(job)
 
-    def _dismiss(self) -> None:
-        idle, self._idle = self._idle, []
-        _end(idle)
-
     def _start(self) -> _Worker:
-        ours, theirs = _context.Pipe()
-        last_words, pen = _context.Pipe(duplex=False)
-        process = _context.Process(target=_serve, args=(theirs, pen, self._plugins), daemon=True)
+        self.ahead()
+        ours, theirs = multiprocessing.Pipe()
+        last_words, pen = multiprocessing.Pipe(duplex=False)
+        process = self._context.Process(target=_serve, args=(theirs, pen, self._plugins, dict(os.environ)), daemon=True)
         with ctrl_c_held():
             process.start()
         theirs.close()
         pen.close()
         return _Worker(process, ours, last_words)
+
+
+def _processes(device: str) -> ForkServerContext | SpawnContext:
+    """How workers start: on Linux as forks of a process that has imported what they need, and has no thread and no CUDA device,
+    which a fork could not use."""
+    if device != "cpu" or sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    return multiprocessing.get_context("forkserver")
 
 
 def _hear(worker: _Worker) -> Event | None:
@@ -232,8 +239,10 @@ def ctrl_c_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path]) -> None:
+def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path], environment: Mapping[str, str]) -> None:
     """A worker's life: jobs in, progress and results out. Ctrl-C is the driver's business."""
+    os.environ.clear()  # what it was when the first worker was started
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_the_driver, daemon=True).start()
     faulthandler.enable(pen.fileno(), all_threads=False)

@@ -46,7 +46,7 @@ def tune(
         BadInput: the store cannot be read or written.
     """
     trained = Trained(device, store)
-    with LocalExecutor(workers, plugins).warm() if workers else nullcontext(InlineExecutor()) as executor:
+    with LocalExecutor(workers, plugins, device).warm() if workers else nullcontext(InlineExecutor()) as executor:
         trainer = _Trainer(tuning, device, max(workers, 1), executor, trained)
         rates = _run("learning rates", tuning.rates, tuning.trials, trainer, tell)
         lr = {f.study.scenario_name: f.chosen.values for f in rates}

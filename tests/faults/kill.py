@@ -116,7 +116,10 @@ class Run:
         return self.process.poll() is not None
 
     def workers(self) -> list[int]:
-        return [pid for pid, parent, words in _processes() if parent == self.process.pid and "spawn_main" in words]
+        """They are children of a process of its own that forks them."""
+        found = list(_processes())
+        servers = {pid for pid, parent, words in found if parent == self.process.pid and "forkserver" in words}
+        return [pid for pid, parent, _ in found if parent in servers]
 
     def everybody(self) -> list[int]:
         """All processes of its session that are alive."""
