@@ -61,21 +61,17 @@ def philox(counter: Sequence[Words], key: Sequence[Words]) -> tuple[Words, Words
     return c0, c1 & _MASK, c2, c3 & _MASK
 
 
-def _words(key: Tensor, counter: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Raw words of some blocks. key (*stack, 2) and counter (*stack, 3) int64 -> four of (*stack, stop - start)."""
-    k0, k1 = (k.unsqueeze(-1) for k in key.unbind(-1))
-    draw, step, lane = (c.unsqueeze(-1) for c in counter.unbind(-1))
-    return philox((torch.arange(start, stop, device=key.device), draw, step, lane), (k0, k1))
-
-
-def _draw(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
-    """4 * blocks numbers of one kind: (*stack, 4 * blocks)."""
+def _draw(key: Tensor, step: Tensor, draw: int, lane: int, blocks: int, kind: str) -> Tensor:
+    """4 * blocks numbers of one kind: key (*stack, 2) and step (), or (*stack) -> (*stack, 4 * blocks)."""
     stack = key.shape[:-1]
+    k0, k1 = (k.unsqueeze(-1) for k in key.unbind(-1))
     drawn = key.new_empty((*stack, blocks, 4), dtype=torch.int64 if kind == "bits" else torch.float32)
     chunk = blocks if key.device.type != "cpu" else max(1, _CHUNK // max(1, stack.numel()))
     for start in range(0, blocks, chunk):
         stop = min(start + chunk, blocks)
-        for place, numbers in enumerate(_numbers(_words(key, counter, start, stop), kind)):
+        block = torch.arange(start, stop, device=key.device)
+        words = philox((block, _filled(draw, key.device), step.unsqueeze(-1), _filled(lane, key.device)), (k0, k1))
+        for place, numbers in enumerate(_numbers(words, kind)):
             drawn[..., start:stop, place] = numbers
     return drawn.flatten(-2)
 
@@ -108,59 +104,60 @@ class _Lookahead:
     def __init__(self) -> None:
         self._last: dict[tuple[object, ...], tuple[int, Tensor | None]] = {}
 
-    def draw(self, key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
-        """As `_draw`, for one counter (3,) and a key (*stack, 2)."""
-        draw, step, lane = counter.tolist()
+    def draw(self, key: Tensor, step: Tensor, draw: int, lane: int, blocks: int, kind: str) -> Tensor:
+        """As `_draw`, for one step () and a key (*stack, 2)."""
+        now = int(step)
         stream = (*key.flatten().tolist(), key.dim(), draw, lane, blocks, kind)
         first, ready = self._last.pop(stream, (-2, None))
-        if ready is not None and first <= step < first + len(ready):
-            numbers = ready[step - first]
-        elif (ready is not None and step == first + len(ready)) or (ready is None and step == first + 1):
+        if ready is not None and first <= now < first + len(ready):
+            numbers = ready[now - first]
+        elif (ready is not None and now == first + len(ready)) or (ready is None and now == first + 1):
             many = min(self.STEPS, self.MOST // (4 * blocks * max(1, key.shape[:-1].numel())))
-            ready, first = self._ahead(key, draw, step, lane, blocks, kind, many) if many > 1 else None, step
-            numbers = ready[0] if ready is not None else _draw(key, counter, blocks, kind)
+            ready, first = self._ahead(key, now, draw, lane, blocks, kind, many) if many > 1 else None, now
+            numbers = ready[0] if ready is not None else _draw(key, step, draw, lane, blocks, kind)
         else:
-            ready, first, numbers = None, step, _draw(key, counter, blocks, kind)
+            ready, first, numbers = None, now, _draw(key, step, draw, lane, blocks, kind)
         self._last[stream] = (first, ready)
         if len(self._last) > self.STREAMS:
             self._last.pop(next(iter(self._last)))
         return numbers.clone() if ready is not None else numbers
 
     @staticmethod
-    def _ahead(key: Tensor, draw: int, step: int, lane: int, blocks: int, kind: str, many: int) -> Tensor:
+    def _ahead(key: Tensor, step: int, draw: int, lane: int, blocks: int, kind: str, many: int) -> Tensor:
         """(many, *stack, 4 * blocks): the draws of this step and the next."""
-        counters = torch.tensor([[draw, s, lane] for s in range(step, step + many)])
-        counters = counters.view(many, *(1,) * (key.dim() - 1), 3)
-        return _draw(key.expand(many, *key.shape), counters.expand(many, *key.shape[:-1], 3), blocks, kind)
+        steps = torch.arange(step, step + many).view(many, *(1,) * (key.dim() - 1))
+        return _draw(key.expand(many, *key.shape), steps.expand(many, *key.shape[:-1]), draw, lane, blocks, kind)
 
 
 _lookahead = _Lookahead()
 
 
-def _draw_soon(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:
-    if key.device.type != "cpu" or counter.dim() > 1:
-        return _draw(key, counter.expand(*key.shape[:-1], 3), blocks, kind)
-    return _lookahead.draw(key, counter, blocks, kind)
+def _draw_soon(key: Tensor, step: Tensor, draw: int, lane: int, blocks: int, kind: str) -> Tensor:
+    draws = _draw if key.device.type != "cpu" or step.dim() else _lookahead.draw
+    return draws(key, step, draw, lane, blocks, kind)
 
 
 # Not by `custom_op`, whose calls import torch's compiler, for a second, in programs that never train.
-torch.library.define("sslbench::draw", "(Tensor key, Tensor counter, SymInt blocks, str kind) -> Tensor")
+torch.library.define(
+    "sslbench::draw", "(Tensor key, Tensor step, int draw, int lane, SymInt blocks, str kind) -> Tensor"
+)
 torch.library.impl("sslbench::draw", ("cpu", "cuda"), _draw_soon)
 _draw_op = torch.ops.sslbench.draw.default
 
 
 @torch.library.register_fake("sslbench::draw")
-def _(key: Tensor, counter: Tensor, blocks: int, kind: str) -> Tensor:  # noqa: ARG001
-    return key.new_empty((4 * blocks,), dtype=torch.int64 if kind == "bits" else torch.float32)
+def _(key: Tensor, step: Tensor, draw: int, lane: int, blocks: int, kind: str) -> Tensor:  # noqa: ARG001
+    dtype = torch.int64 if kind == "bits" else torch.float32
+    return key.new_empty((*key.shape[:-1], 4 * blocks), dtype=dtype)
 
 
 @torch.library.register_vmap("sslbench::draw")
-def _(info, in_dims, key, counter, blocks, kind):  # type: ignore[no-untyped-def]
+def _(info, in_dims, key, step, draw, lane, blocks, kind):  # type: ignore[no-untyped-def]
     # One call draws for the whole stack: the hundred small integer operations of Philox would otherwise each pay
     # vmap's dispatch.
     key = key.movedim(in_dims[0], 0) if in_dims[0] is not None else key.expand(info.batch_size, -1)
-    counter = counter.movedim(in_dims[1], 0) if in_dims[1] is not None else counter
-    return _draw_soon(key, counter, blocks, kind), 0
+    step = step.movedim(in_dims[1], 0) if in_dims[1] is not None else step
+    return _draw_op(key, step, draw, lane, blocks, kind), 0
 
 
 @functools.cache
@@ -233,8 +230,8 @@ class Rng:
             return Rng((k0, k1), device=self._device)
         key = self.key
         if belongs:
-            draw = _filled(_MASK, key.device)
-            words = philox([draw, draw, *self._position()[1:]], (key[..., 0], key[..., 1]))
+            most, lane = (_filled(word, key.device) for word in (_MASK, self._lane))
+            words = philox([most, most, self._at(), lane], (key[..., 0], key[..., 1]))
             key = torch.stack(words[:2], dim=-1)
         for name in names:
             counter = [_filled(word, key.device) for word in _digest(name)]
@@ -288,12 +285,10 @@ class Rng:
         size = 1
         for extent in shape:
             size *= extent
-        numbers = _draw_op(self.key, self._position(), max(1, -(-size // 4)), kind)
+        numbers = _draw_op(self.key, self._at(), self._draws, self._lane, max(1, -(-size // 4)), kind)
         self._draws += 1
         return numbers[:size].reshape(tuple(shape))
 
-    def _position(self) -> Tensor:
-        if isinstance(self._step, Tensor):
-            draw, lane = (torch.full_like(self._step, v) for v in (self._draws, self._lane))
-            return torch.stack([draw, self._step, lane], dim=-1)
-        return torch.tensor([self._draws, self._step or 0, self._lane], dtype=torch.int64, device=self.key.device)
+    def _at(self) -> Tensor:
+        """The step as a 0-d tensor."""
+        return self._step if isinstance(self._step, Tensor) else _filled(self._step or 0, self.key.device)

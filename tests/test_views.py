@@ -137,7 +137,8 @@ def test_cutout_blanks_one_square_and_nothing_else():
     assert float(blank.min()) >= 4
 
 
-def test_dropped_features_keep_their_expectation():
-    found = drop(0.2)(torch.ones(100, 50), Rng.root(0))
+@pytest.mark.parametrize("features", [50, 800])
+def test_dropped_features_keep_their_expectation(features):
+    found = drop(0.2)(torch.ones(20_000 // features, features), Rng.root(0))
     assert set(found.unique().tolist()) == {0.0, 1.25}
     assert float(found.mean()) == pytest.approx(1, abs=0.03)

@@ -80,9 +80,7 @@ def on_the_same_draws(setting: Setting, steps: int, rngs: list[Rng]) -> Both:
 # The engine's side ----------------------------------------------------------------------------------------------------
 
 
-def engine_trainings(
-    setting: Setting, rngs: list[Rng], device: torch.device, steps: int, recorded: bool = False
-) -> list[Training]:
+def engine_trainings(setting: Setting, rngs: list[Rng], device: torch.device, steps: int) -> list[Training]:
     """One training of all seeds where the network stacks on the device, else one for each."""
     posed, chosen = setting.posed(), setting.chosen()
     problems = [posed.problem(rng) for rng in rngs]
@@ -90,7 +88,7 @@ def engine_trainings(
         groups = [(problems, rngs)]
     else:
         groups = [([problem], [rng]) for problem, rng in zip(problems, rngs, strict=True)]
-    trainings = [Training(chosen, posed, *group, device, recorded) for group in groups]
+    trainings = [Training(chosen, posed, *group, device) for group in groups]
     for training in trainings:
         resize(training, steps)
     return trainings
@@ -104,9 +102,9 @@ def resize(training: Training, steps: int) -> None:
 
 def in_float64(training: Training) -> None:
     training.x = training.x.double()
-    training.parameters = {n: p.detach().double().requires_grad_() for n, p in training.parameters.items()}
+    weights = {name: parameter.detach().double() for name, parameter in training.parameters.items()}
+    training.parameters, training.optimizer = training.descending(weights)
     training.state = {n: s.double() for n, s in training.state.items()}
-    training.optimizer = training._optimizer()
 
 
 def losses_of(training: Training) -> Tensor:

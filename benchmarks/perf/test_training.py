@@ -149,12 +149,12 @@ def test_suite(turns, size, device, tmp_path, name):
 def test_logistic_rounds(turns, size, device):
     """The article's logistic pseudo-labelling: pixels to 25 rounds of fits, on the same split, slices and random states.
 
-    On full MNIST where `$SSLBENCH_DATA` has it.
+    scikit-learn's classifier against the one in batches. On full MNIST where `$SSLBENCH_DATA` has it.
     """
     if device != "cpu":
         pytest.skip("scikit-learn's classifier runs on a CPU")
     full = bool(os.environ.get("SSLBENCH_DATA")) and not size.quick
-    given = Setting("pseudo-label-rounds", "mnist-1000-sgd" if full else "mnist5k-1000-sgd")
+    given = Setting("pseudo-label-rounds", "mnist-1000-sgd-batched" if full else "mnist5k-1000-sgd-batched")
     rounds = 2 if size.quick else 25
     engine = turns.side(work.engine_logistic, given, rounds, engine=True)
     reference = turns.side(work.plain_logistic, given, rounds)
@@ -162,6 +162,6 @@ def test_logistic_rounds(turns, size, device):
     measured = turns.measure("logistic", label, engine, reference, rounds=1 if full else 3, warm=not full)
     ours, theirs = measured.engine[0].result, measured.reference[0].result
     assert len(ours) == len(theirs) == rounds + 1
-    # On the same features they are equal (tests/baselines); a last digit of the principal components moves a few examples.
+    # On the same features scikit-learn's own classifier would give the same (tests/baselines); in batches it is another descent.
     assert ours == pytest.approx(theirs, abs=0.02)
-    turns.info["final"] = [ours[-1], theirs[-1]]
+    turns.info.update(final=[ours[-1], theirs[-1]], mean=[sum(side) / len(side) for side in (ours, theirs)])

@@ -19,7 +19,7 @@ from baselines import logistic, loops
 from benchmarks.perf.replay import engine_trainings, load, resize
 from benchmarks.perf.settings import Setting, plain_arguments, plain_network, plain_run, seeds
 from sslbench import engine
-from sslbench.engine.capture import Captured, CudaGraphs, Result
+from sslbench.engine.capture import Captured, Result
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.training import Training
 from sslbench.methods.pseudo_label_rounds import PseudoLabelRounds
@@ -34,11 +34,15 @@ def engine_steps(setting: Setting, count: int, device: str, graphs: bool = False
     """The engine's steps of `count` seeds, as `sslbench.engine.course.train` takes them. Returns the steps taken.
 
     Args:
-        graphs: replay them as CUDA graphs.
+        graphs: replay them as CUDA graphs, on a CUDA device.
     """
     where = torch.device(device)
-    trainings = engine_trainings(setting, seeds(count), where, 1, graphs)
-    advances = [Captured(t, CudaGraphs(where), _refused).advance if graphs else t.advance for t in trainings]
+    trainings = engine_trainings(setting, seeds(count), where, 1)
+    recorders = [engine.recorder(where, graphs) for _ in trainings]
+    advances = [
+        Captured(training, recorder, _refused).advance if recorder is not None else training.advance
+        for training, recorder in zip(trainings, recorders, strict=True)
+    ]
 
     def work(steps: int) -> int:
         return sum(_advance(training, steps, advance) for training, advance in zip(trainings, advances, strict=True))

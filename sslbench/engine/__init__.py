@@ -2,7 +2,7 @@
 
 from sslbench.engine.checkpoints import Checkpoint, CheckpointAfar, CheckpointFile, Saver, Stopped, Unusable, tidy
 from sslbench.engine.outcome import Outcome
-from sslbench.engine.seeds import Precision, descends, obstacle, run, stack_width
+from sslbench.engine.seeds import Precision, descends, obstacle, recorder, run, stack_width
 
 __all__ = [
     "Checkpoint",
@@ -15,6 +15,7 @@ __all__ = [
     "Unusable",
     "descends",
     "obstacle",
+    "recorder",
     "run",
     "stack_width",
     "tidy",

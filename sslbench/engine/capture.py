@@ -1,22 +1,19 @@
-"""Training steps recorded as CUDA graphs: one launch a step, where the kernels of a small network would each wait for Python.
+"""Training steps recorded once and replayed: where a step is small, Python and autograd cost more than its arithmetic.
 
-A graph reads and writes fixed places in memory. So a step's number and rows are copied to where its graph reads them, and the
-state that it leaves is copied to where the next one finds it. Parameters and the optimizer's state are changed in place as it
-is. Each kind of step has its own graph. The first steps of a kind run as they are, since libraries set themselves up in them,
-and so do the steps whose gradients are measured.
+What replays a step reads and writes fixed places in memory. So a step's number and rows are copied to where it reads them, and
+the state that it leaves is copied to where the next one finds it. Parameters and the optimizer's state are changed in place as
+it is. Each kind of step is recorded by itself. The first steps of a kind run as they are, since libraries and the optimizer set
+themselves up in them, and so do the steps whose gradients are measured.
 """
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from sslbench.engine.training import Training
@@ -33,50 +30,23 @@ Replay = Callable[[], Result]
 class Recorder(Protocol):
     """Runs and records what reads and writes fixed places."""
 
+    name: str
+    """What it makes of a step, as a user is told of it."""
+
     def run(self, body: Replay) -> Result:
         """Run it once, as it is."""
         ...
 
-    def record(self, body: Replay) -> Replay:
-        """Record it without running it. What is returned runs it, and writes to the same tensors each time.
+    def record(self, body: Replay, changed: Sequence[Tensor]) -> tuple[Result, Replay]:
+        """Run it and record it. What is returned beside its result runs it again; that result holds until the next call.
+
+        Args:
+            changed: what the body changes in place.
 
         Raises:
-            RuntimeError: it cannot be recorded.
+            RuntimeError: it cannot be recorded, or (by what is returned, at its first call) not be replayed. Nothing was changed.
         """
         ...
-
-
-class CudaGraphs:
-    """Records CUDA graphs (torch.cuda.CUDAGraph)."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)
-
-    def run(self, body: Replay) -> Result:
-        """On the stream that records: a capture may meet nothing that belongs to another one."""
-        with self._aside():
-            return body()
-
-    def record(self, body: Replay) -> Replay:
-        """A graph of it, with memory of its own."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
-            result = body()
-
-        def replay() -> Result:
-            graph.replay()
-            return result
-
-        return replay
-
-    @contextlib.contextmanager
-    def _aside(self) -> Iterator[None]:
-        current = torch.cuda.current_stream(self._stream.device)
-        self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
-            yield
-        current.wait_stream(self._stream)
 
 
 class Captured:
@@ -102,18 +72,21 @@ class Captured:
         if measured or self._refused or self._warm[kind] < WARM_UP:
             self._warm[kind] += not measured
             return self._recorder.run(body)
-        if kind not in self._replays:
-            try:
-                self._replays[kind] = self._recorder.record(body)
-            except RuntimeError as error:
-                self._refused, self._training.state = True, self._state
-                why = str(error.__context__ or error).strip().partition("\n")[0]
-                self._tell("noted", f"its steps cannot be recorded as a CUDA graph ({why}): they run one by one")
-                return self._recorder.run(body)
-        return self._replays[kind]()
+        try:
+            if kind in self._replays:
+                return self._replays[kind]()
+            result, self._replays[kind] = self._recorder.record(
+                body, [*self._training.changed(), *self._state.values()]
+            )
+        except RuntimeError as error:
+            self._refused, self._training.state = True, self._state
+            why = str(error.__context__ or error).strip().partition("\n")[0]
+            self._tell("noted", f"its steps cannot be recorded as {self._recorder.name} ({why}): they run one by one")
+            return self._recorder.run(body)
+        return result
 
     def _take(self, step: Step, rows: Rows) -> None:
-        """Put a step's inputs where its graph reads them."""
+        """Put a step's inputs where what replays it reads them."""
         if step.kind not in self._inputs:
             own = replace(step, index=step.index.clone(), epoch=step.epoch.clone())
             self._inputs[step.kind] = own, (rows[0].clone(), rows[1].clone())

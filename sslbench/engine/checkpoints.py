@@ -39,7 +39,7 @@ from torch import Tensor
 
 from sslbench import atomic
 
-FORMAT = 1
+FORMAT = 2
 _SHA256_BYTES = 32
 _HEADER = "header"
 

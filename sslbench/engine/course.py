@@ -62,14 +62,14 @@ def train(
         recorder: records the steps, so that they are replayed.
     """
     saver = saver or Saver()
-    training = Training(method, scenario, problems, rngs, device, recorder is not None)
+    training = Training(method, scenario, problems, rngs, device)
     course = Course()
     if saver.found:
         try:
             course = _resume(training, evaluations, saver.found)
         except UNFIT:  # half of it may have been taken up
             saver.tell("noted", "its checkpoint does not fit: it begins anew")
-            training = Training(method, scenario, problems, rngs, device, recorder is not None)
+            training = Training(method, scenario, problems, rngs, device)
             for evaluation in evaluations:
                 evaluation.restore([], torch.empty(0, len(evaluation.watched)))
         else:

@@ -13,12 +13,14 @@ from typing import Any, Literal
 import threadpoolctl
 import torch
 
-from sslbench.engine.capture import CudaGraphs
+from sslbench.engine.capture import Recorder
 from sslbench.engine.checkpoints import Saver
 from sslbench.engine.course import Progress, train
+from sslbench.engine.cuda_graphs import CudaGraphs
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.maps import tsne_map
 from sslbench.engine.outcome import Outcome
+from sslbench.engine.tape import Tapes
 from sslbench.engine.training import stacks
 from sslbench.methods.base import FitMethod, LossMethod, Predictor, Task
 from sslbench.rng import Rng
@@ -79,8 +81,8 @@ def run(
         evaluations = [Evaluation(p, scenario.watched, rng) for p, rng in zip(problems, watch, strict=True)]
         if descends(method, scenario):
             assert isinstance(method, LossMethod)
-            recorder = CudaGraphs(device) if graphs and device.type == "cuda" else None
-            outcomes = train(method, scenario, problems, evaluations, training, device, progress, saver, recorder)
+            recording = recorder(device, graphs)
+            outcomes = train(method, scenario, problems, evaluations, training, device, progress, saver, recording)
         else:
             assert isinstance(method, FitMethod)
             outcomes = [
@@ -143,6 +145,13 @@ def fit(
 def descends(method: Method, scenario: Scenario) -> bool:
     """Whether the engine trains it, a step at a time, and not the method itself."""
     return isinstance(method, LossMethod) and scenario.estimator() is None
+
+
+def recorder(device: torch.device, graphs: bool) -> Recorder | None:
+    """What training steps are recorded with, so that they are replayed."""
+    if device.type == "cpu":
+        return Tapes()
+    return CudaGraphs(device) if graphs and device.type == "cuda" else None
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from sslbench.engine.batches import Stream
+from sslbench.engine.descent import SGD, Adam, Descent, joined
 from sslbench.engine.sums import Sums
 from sslbench.methods.base import Batch, Kind, LossMethod, Model, Step
 from sslbench.networks import initial_parameters
@@ -64,15 +65,13 @@ class Training:
         problems: Sequence[Problem],
         rngs: Sequence[Rng],
         device: torch.device,
-        recorded: bool = False,
     ) -> None:
         """
         Args:
             problems: one for each seed.
             rngs: likewise; initial weights, batches and everything drawn in a step come from it.
-            recorded: its steps will be recorded (`engine.capture`): what changes from step to step must be a tensor.
         """
-        self.method, self.scenario, self.device, self._recorded = method, scenario, device, recorded
+        self.method, self.scenario, self.device = method, scenario, device
         self.sizes = scenario.sizes(problems[0])
         self.network = scenario.network(problems[0])
         self.stacked = stacks(self.network, device)
@@ -89,9 +88,8 @@ class Training:
             for p, o, rng in zip(problems, offsets, rngs, strict=True)
         ]
         self.offsets = offsets
-        self.parameters = self._initial(rngs)
+        self.parameters, self.optimizer = self.descending(self._initial(rngs))
         self.state = self._initial_state()
-        self.optimizer = self._optimizer()
         self.sums = Sums()
         self.kinds = list(islice(method.order(self.sizes), scenario.steps))
         self._weak = scenario.view("weak")
@@ -246,6 +244,10 @@ class Training:
     def _model(self, parameters: dict[str, Tensor]) -> Model:
         return Model(self.network, parameters, self.stacked)
 
+    def changed(self) -> list[Tensor]:
+        """What a step changes in place."""
+        return [*self.parameters.values(), *self.optimizer.state.values()]
+
     # Stopping and going on ------------------------------------------------------------------------------------------
 
     def saved(self) -> tuple[list[dict[str, Tensor]], dict[str, int]]:
@@ -254,9 +256,8 @@ class Training:
         own = {f"parameter {n}": p.detach() for n, p in self.parameters.items()}
         own |= {f"state {n}": v for n, v in self.state.items()}
         shared: dict[str, Tensor] = {}
-        for place, values in self.optimizer.state_dict()["state"].items():
-            for name, value in values.items():
-                (own if value.dim() else shared)[f"optimizer {place} {name}"] = value
+        for name, value in self.optimizer.state.items():
+            (own if value.dim() else shared)[f"optimizer {name}"] = value
         if not self.stacked:
             own = {name: value.unsqueeze(0) for name, value in own.items()}
         own |= {f"sums {n}": v for n, v in sums.items()}
@@ -274,18 +275,13 @@ class Training:
         sums = {n.removeprefix("sums "): v for n, v in own.items() if n.startswith("sums ")}
         if not self.stacked:
             own = {n: v[0] for n, v in own.items()}
-        optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, value in {**seeds[0], **own}.items():
-            words = name.removeprefix("shared ").split(" ")
-            if words[0] == "optimizer":
-                optimizer.setdefault(int(words[1]), {})[words[2]] = value
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(_of_shape(own[f"parameter {name}"], parameter))
+            for name, value in self.optimizer.state.items():
+                of = own[f"optimizer {name}"] if value.dim() else seeds[0][f"shared optimizer {name}"]
+                value.copy_(_of_shape(of, value))
         self.state = {name: _of_shape(own[f"state {name}"], value) for name, value in self.state.items()}
-        self.optimizer.load_state_dict(
-            {"state": optimizer, "param_groups": self.optimizer.state_dict()["param_groups"]}
-        )
         self.sums.restore(sums, counts)
 
     def _together(self, values: Sequence[Tensor]) -> Tensor:
@@ -311,15 +307,16 @@ class Training:
 
     def _initial(self, rngs: Sequence[Rng]) -> dict[str, Tensor]:
         seeds = [initial_parameters(self.network, rng.child("initial weights")) for rng in rngs]
-        parameters = {}
-        for name in seeds[0]:
-            value = torch.stack([p[name] for p in seeds]).to(self.device)
-            if not self.stacked:
-                value = value[0]
-                if value.dim() == 4:
-                    value = value.contiguous(memory_format=torch.channels_last)
-            parameters[name] = value.clone(memory_format=torch.preserve_format).requires_grad_()
-        return parameters
+        values = {n: torch.stack([p[n] for p in seeds]) if self.stacked else seeds[0][n] for n in seeds[0]}
+        return {name: value.to(self.device) for name, value in values.items()}
+
+    def descending(self, values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Descent]:
+        """Parameters that have these values, and what descends them."""
+        whole, parts = joined(list(values.values()), self.stacked)
+        parameters, s = dict(zip(values, parts, strict=True)), self.scenario
+        if s.optimizer == "adam":
+            return parameters, Adam(whole, parts, self.stacked, s.lr, s.weight_decay)
+        return parameters, SGD(whole, parts, self.stacked, s.lr, s.weight_decay, s.momentum)
 
     def _initial_state(self) -> dict[str, Tensor]:
         def one(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -328,28 +325,10 @@ class Training:
         state = vmap(one)(self.parameters) if self.stacked else one(self.parameters)
         return {name: value.clone() for name, value in state.items()}
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        parameters, s = list(self.parameters.values()), self.scenario
-        # The fused kernels of a CPU round the ends of a tensor otherwise than its middle: a seed's bits would then depend on
-        # its place in the stack.
-        fused = self.device.type == "cuda" or not self.stacked
-        moves = self._recorded and s.schedule != "constant"
-        lr = torch.full((), s.lr, device=self.device) if moves else s.lr
-        if s.optimizer == "adam":
-            capturable = self._recorded and self.device.type == "cuda"
-            return torch.optim.Adam(parameters, lr, weight_decay=s.weight_decay, fused=fused, capturable=capturable)
-        return torch.optim.SGD(parameters, lr, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused)
-
     def schedule(self, index: int) -> None:
         """Set the learning rate of a step."""
-        if self.scenario.schedule == "constant":
-            return
-        rate = self.learning_rate(index)
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        if self.scenario.schedule != "constant":
+            self.optimizer.rate.fill_(self.learning_rate(index))
 
     def learning_rate(self, index: int) -> float:
         """Learning rate of a step, by the scenario's schedule."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from sslbench.methods.base import (
@@ -24,7 +23,7 @@ from sslbench.methods.base import (
     method,
     softmax,
 )
-from sslbench.methods.mixup import beta, mix, soft_nll
+from sslbench.methods.mixup import beta, mix, one_hot, soft_nll
 from sslbench.methods.pseudo_label import ramp
 from sslbench.rng import Rng
 
@@ -60,7 +59,7 @@ class MixMatch(LossMethod):
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
         guesses = self.guess(model, batch)
         inputs = torch.cat([batch.x, batch.u, *batch.views])
-        targets = torch.cat([F.one_hot(batch.y, guesses.shape[-1]).to(guesses.dtype), guesses, guesses])
+        targets = torch.cat([one_hot(batch.y, guesses), guesses, guesses])
         own = rng.child("mixup")  # so that the passes below draw the dropout that they draw in other methods
         share = beta(self.alpha, len(inputs), own)
         share, other = torch.maximum(share, 1 - share), own.permutation(len(inputs))

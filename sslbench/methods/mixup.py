@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
 import torch
+from scipy.special import betaincinv
 from torch import Tensor
 
 from sslbench.methods.base import log_softmax
 from sslbench.rng import Rng
 
-PROPOSALS = 8
-"""Proposals for each draw of a gamma variate; all are refused with probability below 0.05⁸ = 4e-11."""
+STEPS = 1 << 16
+"""Quantiles that are computed of a Beta distribution. Between two of them a draw is interpolated."""
 
 
 def beta(alpha: float, n: int, rng: Rng) -> Tensor:
-    """(n,) draws from Beta(α, α), as a ratio of gamma variates; ones for α = 0, which is to mix nothing.
-
-    The gamma variates are those of Marsaglia and Tsang 2000, "A simple method for generating gamma variables", with a fixed
-    number of proposals, so that every draw takes as many random numbers. They draw at α + 1 and come down to α by U^(1/α), in
-    logarithms: at small α most would underflow.
-    """
+    """(n,) draws from Beta(α, α), by its quantile function; ones for α = 0, which is to mix nothing."""
     if alpha == 0:
         return torch.ones(n, device=rng.key.device)
-    d = alpha + 1 - 1 / 3
-    z = rng.normal(2, PROPOSALS, n)
-    v = (1 + z / (9 * d) ** 0.5).clamp(min=1e-6) ** 3
-    accepted = torch.log(1 - rng.uniform(2, PROPOSALS, n)) < 0.5 * z.square() + d - d * v + d * v.log()
-    accepted = accepted & (z > -((9 * d) ** 0.5))
-    first = accepted.to(torch.int64).argmax(dim=1, keepdim=True)
-    log_gamma = (
-        v.log().gather(1, first).squeeze(1) + torch.log(1 - rng.uniform(2, n)) / alpha
-    )  # (2, n); d cancels below
-    share: Tensor = torch.sigmoid(log_gamma[0] - log_gamma[1])
-    return share
+    table, place = _quantiles(alpha, rng.key.device), rng.uniform(n) * STEPS
+    below = place.floor()
+    start, stop = (table[below.to(torch.int64) + more] for more in (0, 1))
+    return torch.lerp(start, stop, place - below)
+
+
+@functools.cache
+def _quantiles(alpha: float, device: torch.device) -> Tensor:
+    """(STEPS + 1,) quantiles of Beta(α, α), evenly from 0 to 1."""
+    return torch.from_numpy(betaincinv(alpha, alpha, np.linspace(0, 1, STEPS + 1))).to(device, torch.float32)
 
 
 def mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """share · a + (1 − share) · b, a share (n,) for each row of a and b (n, *features)."""
     share = share.to(a.dtype).view(-1, *(1,) * (a.dim() - 1))
     return share * a + (1 - share) * b
+
+
+def one_hot(labels: Tensor, like: Tensor) -> Tensor:
+    """(n,) -> (n, classes): 1 at the label and 0 elsewhere, of as many classes as `like` (…, classes) and of its type.
+
+    F.one_hot looks at the labels' values on a CPU, so that a step could not be recorded.
+    """
+    return (labels.unsqueeze(-1) == torch.arange(like.shape[-1], device=like.device)).to(like.dtype)
 
 
 def soft_nll(logits: Tensor, target: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 
 from sslbench.methods.base import (
     Around,
@@ -25,7 +24,7 @@ from sslbench.methods.base import (
     method,
     softmax,
 )
-from sslbench.methods.mixup import beta, mix, soft_nll
+from sslbench.methods.mixup import beta, mix, one_hot, soft_nll
 from sslbench.rng import Rng
 
 
@@ -67,7 +66,7 @@ class PseudoLabelMixup(LossMethod):
         with torch.no_grad():
             pseudo = softmax(model(batch.u))
         x = torch.cat([batch.x, batch.u])
-        y = torch.cat([F.one_hot(batch.y, pseudo.shape[-1]).to(pseudo.dtype), pseudo])
+        y = torch.cat([one_hot(batch.y, pseudo), pseudo])
         own = rng.child("mixup")  # so that the passes below draw the dropout that they draw in other methods
         warm = step.progress < self.warm_up
         share = torch.where(warm, 1.0, beta(self.alpha, len(x), own))

@@ -51,13 +51,15 @@ class BatchedSGD(ClassifierMixin, BaseEstimator):
         order = torch.randperm(len(x), generator=generator) if self.shuffle else torch.arange(len(x))
         inputs = torch.as_tensor(x)[order]
         targets = F.one_hot(torch.as_tensor(places), len(self.classes_)).to(inputs.dtype)[order]
-        batches = list(zip(inputs.split(self.batch), targets.split(self.batch), strict=True))
-        self._weights = inputs.new_zeros(inputs.shape[1], len(self.classes_))
+        scores = torch.empty_like(targets)
+        batches = list(zip(*(t.split(self.batch) for t in (inputs, targets, scores)), strict=True))
+        self._weights = inputs.new_zeros(len(self.classes_), inputs.shape[1])
         self._bias = inputs.new_zeros(len(self.classes_))
         seen, best, stale = 0, math.inf, 0
         for epoch in range(self.max_iter):
             turn = torch.randperm(len(batches), generator=generator).tolist() if self.shuffle else range(len(batches))
-            loss = self._epoch([batches[i] for i in turn], seen)
+            self._epoch([batches[i] for i in turn], seen)
+            loss = float(F.binary_cross_entropy_with_logits(scores, targets, reduction="sum"))
             seen, self.n_iter_ = seen + len(inputs), epoch + 1
             stale = stale + 1 if self.tol is not None and loss / len(inputs) > best - self.tol else 0
             best = min(best, loss / len(inputs))
@@ -67,7 +69,7 @@ class BatchedSGD(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """(n, features) -> (n, classes): each class's own probability, scaled to sum to 1, as SGDClassifier has it."""
-        scores = torch.sigmoid(torch.addmm(self._bias, torch.as_tensor(x), self._weights))
+        scores = torch.sigmoid(torch.addmm(self._bias, torch.as_tensor(x), self._weights.T))
         total = scores.sum(dim=1, keepdim=True)
         even = torch.full_like(scores, 1 / scores.shape[1])
         return torch.where(total > 0, scores / total, even).numpy()
@@ -77,25 +79,23 @@ class BatchedSGD(ClassifierMixin, BaseEstimator):
         predicted: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
         return predicted
 
-    def _epoch(self, batches: list[tuple[Tensor, Tensor]], seen: int) -> float:
-        """One pass; returns the loss of all rows and classes, each row's before its step."""
-        first = self._first_step()
-        scale, losses = 1.0, self._bias.new_zeros(())
-        for inputs, targets in batches:
+    def _epoch(self, batches: list[tuple[Tensor, Tensor, Tensor]], seen: int) -> None:
+        """One pass over batches of inputs and targets; into the third part go the scores that each row had before its step."""
+        first, ones = self._first_step(), self._bias.new_ones(self.batch)
+        scale = 1.0
+        for inputs, targets, scores in batches:
             rate = 1 / (self.alpha * (first + seen))
             seen += len(inputs)
-            scores = torch.addmm(self._bias, inputs, self._weights, alpha=scale)
-            losses += F.binary_cross_entropy_with_logits(scores, targets, reduction="sum")
-            gradient = torch.sigmoid_(scores).sub_(targets)
+            torch.addmm(self._bias, inputs, self._weights.T, alpha=scale, out=scores)
+            gradient = torch.sigmoid(scores).sub_(targets).T
             # The penalty shrinks all weights in every step: a factor beside them costs less than the product.
             scale *= max(0.0, 1 - rate * self.alpha) ** len(inputs)
-            self._weights.addmm_(inputs.T, gradient, alpha=-rate / scale)
-            self._bias.sub_(gradient.sum(dim=0), alpha=rate)
+            self._weights.addmm_(gradient, inputs, alpha=-rate / scale)
+            self._bias.addmv_(gradient, ones[: len(inputs)], alpha=-rate)
             if scale < 1e-4:
                 self._weights *= scale
                 scale = 1.0
         self._weights *= scale
-        return float(losses)
 
     def _first_step(self) -> float:
         """t₀, after Bottou: the first step is as long as typical weights are large."""

@@ -29,10 +29,13 @@ _CORE = (
     "sslbench.engine.batches",
     "sslbench.engine.capture",
     "sslbench.engine.course",
+    "sslbench.engine.cuda_graphs",
+    "sslbench.engine.descent",
     "sslbench.engine.evaluation",
     "sslbench.engine.maps",
     "sslbench.engine.seeds",
     "sslbench.engine.sums",
+    "sslbench.engine.tape",
     "sslbench.engine.training",
 )
 

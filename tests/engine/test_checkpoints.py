@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sslbench.engine import Checkpoint, CheckpointFile, Saver, Unusable, run
+from sslbench.engine.checkpoints import FORMAT
 from sslbench.methods.base import Loss, LossMethod, cross_entropy
 from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, make_method, make_scenario, rng_of
 
@@ -254,7 +255,13 @@ def signed(**arrays):
 
 
 def header(**changes):
-    whole = {"format": 1, "identity": {"key": "key", "machine": None}, "step": 1, "strides": {"a": [1]}, "notes": {}}
+    whole = {
+        "format": FORMAT,
+        "identity": {"key": "key", "machine": None},
+        "step": 1,
+        "strides": {"a": [1]},
+        "notes": {},
+    }
     return np.frombuffer(json.dumps({**whole, **changes}).encode(), dtype=np.uint8)
 
 
@@ -269,7 +276,7 @@ def header(**changes):
         signed(header=header(identity=[]), a=np.zeros(3)),
         signed(header=header(step="x"), a=np.zeros(3)),
         signed(header=header(notes=3), a=np.zeros(3)),
-        signed(header=header(format=2), a=np.zeros(3)),
+        signed(header=header(format=FORMAT + 1), a=np.zeros(3)),
         hashlib.sha256(b"").digest(),
         b"no archive" + hashlib.sha256(b"no archive").digest(),
     ],

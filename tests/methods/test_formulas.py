@@ -262,6 +262,18 @@ def test_the_shares_of_mixup_are_from_the_beta_distribution(alpha):
     assert not torch.equal(shares[:50], beta(alpha, 50, Rng.root(1)))
 
 
+@pytest.mark.parametrize("alpha", [0.2, 0.75, 4.0])
+def test_shares_between_two_quantiles_are_those_of_the_distribution(alpha):
+    place = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+
+    class Given(Rng):
+        def uniform(self, *shape):
+            return place.view(shape)
+
+    shares = beta(alpha, 1000, Given((0, 0)))
+    assert shares.numpy() == pytest.approx(stats.beta(alpha, alpha).ppf(place.double().numpy()), abs=1e-4)
+
+
 def test_shares_of_alpha_zero_mix_nothing():
     assert torch.equal(beta(0, 3, Rng.root(0)), torch.ones(3))
 
