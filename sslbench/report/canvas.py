@@ -15,6 +15,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -90,7 +91,9 @@ def panels(count: int, size: tuple[float, float] | None = None, *, shared: bool 
 def settle(drawn: Figure) -> None:
     """Lay the figure out now and for good, with letters as wide as the PNG has them. Else each save does so again."""
     drawn.set_dpi(DPI)
-    drawn.draw_without_rendering()
+    engine = drawn.get_layout_engine()
+    if engine is not None:
+        engine.execute(drawn)
     drawn.set_layout_engine("none")
 
 
@@ -118,7 +121,8 @@ def few_colours(picture: Image.Image) -> Image.Image:
 def svg(drawn: Figure) -> bytes:
     """The figure as SVG, without a date and with ids that do not change."""
     buffer = io.BytesIO()
-    drawn.savefig(buffer, format="svg", metadata={"Date": None})
+    drawn.set_dpi(100)  # of pictures within it
+    FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None})  # `savefig` draws twice, to lay out what is laid out
     return buffer.getvalue()
 
 
