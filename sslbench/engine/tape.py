@@ -100,6 +100,8 @@ class _Tape(TorchDispatchMode):
 
     def _write(self, call: str, out: Any) -> None:
         """A call, with names for what it makes; what it changes in place has a name."""
+        if out is None:
+            raise RuntimeError(f"TorchScript would leave out {call.partition('(')[0]}, which returns nothing")
         if isinstance(out, list):
             some = f"some{self._made}"
             self.lines += [f"{some} = {call}", *(f"{self._named(o)} = {some}[{i}]" for i, o in enumerate(out))]
@@ -171,9 +173,9 @@ class Tapes:
             with _Unread(), tape:
                 loss, terms = body()
             program, outside = _program(tape.source([loss, *terms.values()])), tuple(tape.outside)
-        except RuntimeError:
+        except Exception as error:
             _restore(places, before)
-            raise
+            raise RuntimeError(str(error)) from error
 
         def play() -> Result:
             first, *others = program(outside)

@@ -134,6 +134,13 @@ class Nonzero(Method):
         return logits.flatten()[(logits.flatten() > 0).nonzero().squeeze(1)].mean()
 
 
+class ListInPlace(Method):
+    def weight(self, last, logits):
+        values = [logits.clone(), logits.clone()]
+        torch._foreach_mul_(values, 2)
+        return values[0].mean() - values[1].mean() + 0.1
+
+
 class Counted(Method):
     def weight(self, last, logits):
         return 0.1 * next(self.counter)
@@ -156,9 +163,10 @@ IMAGES = make_scenario("mnist5k-50", steps=12, points=2, labelled_batch=8, unlab
         (Numpy, "reads values by numpy"),
         (Masked, "reads values by aten.index.Tensor"),
         (Nonzero, "reads values by aten.nonzero"),
+        (ListInPlace, "would leave out torch.ops.aten._foreach_mul_"),
     ],
 )
-def test_a_method_that_looks_at_values_runs_as_it_is_and_is_told(method, why):
+def test_what_cannot_be_recorded_runs_as_it_is_and_is_told(method, why):
     """On images, where seeds do not stack, so that it may look."""
     told = []
     saver = Saver(tell=lambda *message: told.append(message))
@@ -166,7 +174,7 @@ def test_a_method_that_looks_at_values_runs_as_it_is_and_is_told(method, why):
     same(outcomes_of(fresh(method), IMAGES, None, seeds=1), found)
     ((kind, text),) = told
     assert kind == "noted"
-    assert text.startswith("its steps cannot be recorded as a flat program (it ")
+    assert text.startswith("its steps cannot be recorded as a flat program (")
     assert why in text
 
 
