@@ -52,7 +52,7 @@ class Descent:
         """
         self._whole, self._parts, self._stacked, self._decay = whole, list(parts), stacked, weight_decay
         self.rate = torch.full((), lr, dtype=torch.float64, device=whole.device)
-        """The learning rate, 0-d: to change it, write into it."""
+        """The learning rate, 0-d, above 0: to change it, write into it."""
         self.state = self._initial()
         """What it remembers: of the shape of `whole`, or 0-d. Changed in place."""
 
