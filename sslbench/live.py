@@ -39,6 +39,14 @@ class Sweep:
         self._waiting = Counter(_pair(p.cell) for p in plan.pending)
         self._seconds: dict[tuple[str, str], list[float]] = {}
         self.scores = Scores(plan)
+        self._read: set[tuple[str, str]] = set()
+
+    def is_news(self, event: Noted) -> bool:
+        """Whether it was not yet told of the method, if it is about that."""
+        line = event.job.cells[0].method_name, event.text
+        known = event.of == "method" and line in self._read
+        self._read.add(line)
+        return not known
 
     def hear(self, event: Event) -> None:
         """Take note of an event."""
@@ -120,7 +128,7 @@ def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator
 
     def listen(event: Event) -> None:
         sweep.hear(event)
-        _tell(event, console)
+        _tell(sweep, event, console)
 
     with Live(
         console=console, refresh_per_second=4, transient=True, get_renderable=lambda: picture(sweep, *console.size)
@@ -131,14 +139,16 @@ def follow(run: Run, plan: Plan, *arguments: Any, console: Console) -> Generator
 
 def _plain(sweep: Sweep, event: Event, console: Console) -> None:
     sweep.hear(event)
-    _tell(event, console)
+    _tell(sweep, event, console)
     if isinstance(event, Ended):
         status = ", ".join(sorted({r.record.status for r in event.results}))
         console.print(f"{sweep.headline()}: {event.job.name} {status}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _tell(event: Event, console: Console) -> None:
+def _tell(sweep: Sweep, event: Event, console: Console) -> None:
     """A line for what is no matter of course."""
+    if isinstance(event, Noted) and not sweep.is_news(event):
+        return
     if isinstance(event, Resumed):
         line = f"{event.job.name}: goes on at step {event.done} of {event.total}"
     elif isinstance(event, Noted):

@@ -133,6 +133,21 @@ def test_what_runs_again_waits_again_and_is_told(sweep):
     assert console.file.getvalue() == f"{name}: its process was lost: runs again, in 2 parts\n"
 
 
+def test_what_is_true_of_a_method_is_told_once(sweep):
+    seen, (first, second), _ = sweep
+    console = Console(width=100, record=True, file=io.StringIO())
+    text = "its steps cannot be recorded"
+    for event in (Started(first), Noted(first, text, "method"), Noted(first, text, "method"), Noted(first, text)):
+        live._plain(seen, event, console)
+    for event in (Started(second), Noted(second, text, "method")):
+        live._plain(seen, event, console)
+    assert console.export_text().splitlines() == [
+        f"supervised/two-moons-6/seed0 … seed1: {text}",
+        f"supervised/two-moons-6/seed0 … seed1: {text}",  # of the job
+        f"vat/two-moons-6/seed0 … seed1: {text}",
+    ]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (187.4, "3:07"), (3723, "1:02:03")])
 def test_clock(seconds, text):
     assert live.clock(seconds) == text

@@ -55,7 +55,7 @@ class Captured:
     def __init__(self, training: Training, recorder: Recorder, tell: Callable[..., None]) -> None:
         """
         Args:
-            tell: hears `"noted", text` of what cannot be recorded and so runs as it is.
+            tell: hears `"noted", text, "method"` of what cannot be recorded and so runs as it is.
         """
         self._training, self._recorder, self._tell = training, recorder, tell
         self._state = training.state
@@ -81,7 +81,8 @@ class Captured:
         except RuntimeError as error:
             self._refused, self._training.state = True, self._state
             why = str(error.__context__ or error).strip().partition("\n")[0]
-            self._tell("noted", f"its steps cannot be recorded as {self._recorder.name} ({why}): they run one by one")
+            text = f"its steps cannot be recorded as {self._recorder.name} ({why}): they run one by one"
+            self._tell("noted", text, "method")
             return self._recorder.run(body)
         return result
 

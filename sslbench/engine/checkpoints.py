@@ -212,7 +212,7 @@ class Saver:
             files: one for each seed of the stack; none: nothing is ever written.
             found: the checkpoints to go on from, one for each seed and all at the same step; or none.
             every_s: seconds from one to the next.
-            tell: hears `"resumed", step, steps` and `"noted", text`.
+            tell: hears `"resumed", step, steps` and `"noted", text[, of]`.
         """
         self.found, self.tell = found, tell
         self._files, self._every = files, every_s

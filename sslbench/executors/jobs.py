@@ -119,6 +119,8 @@ class Noted:
 
     job: Job
     text: str
+    of: Literal["job", "method"] = "job"
+    """What it is true of: who has read it of a method need not read it again with its next job."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Retried:
 Event = Started | Resumed | Advanced | Noted | Ended | Retried
 
 Tell = Callable[..., None]
-"""Hears `"advanced", done, total, loss`, `"resumed", done, total` and `"noted", text`: an event without its job."""
+"""Hears `"advanced", done, total, loss`, `"resumed", done, total` and `"noted", text[, of]`: an event without its job."""
 
 
 class Executor(Protocol):

@@ -189,8 +189,8 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_is_told():
     told = []
     found = outcomes_of(Remembering(), scenario, Refusing(), saver=Saver(tell=lambda *message: told.append(message)))
     same(outcomes_of(Remembering(), scenario, None), found)
-    ((kind, text),) = told
-    assert kind == "noted"
+    ((kind, text, of),) = told
+    assert (kind, of) == ("noted", "method")
     assert text == (
         "its steps cannot be recorded as a CUDA graph (operation not permitted when stream is capturing): they run one by one"
     )

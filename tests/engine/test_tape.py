@@ -172,8 +172,8 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_is_told(method, why):
     saver = Saver(tell=lambda *message: told.append(message))
     found = outcomes_of(fresh(method), IMAGES, Tapes(), seeds=1, saver=saver)
     same(outcomes_of(fresh(method), IMAGES, None, seeds=1), found)
-    ((kind, text),) = told
-    assert kind == "noted"
+    ((kind, text, of),) = told
+    assert (kind, of) == ("noted", "method")
     assert text.startswith("its steps cannot be recorded as a flat program (")
     assert why in text
 
