@@ -49,7 +49,7 @@ class _Unread(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
         if function in _UNSEEN:
-            raise RuntimeError(f"it reads values by {function.__name__}()")
+            raise RuntimeError(f"it reads a tensor's values, by {function.__name__}()")
         return function(*args, **(kwargs or {}))
 
 
@@ -69,8 +69,10 @@ class _Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
+        if function is _aten._local_scalar_dense.default:
+            raise RuntimeError("it reads a tensor's value, as .item(), float() and if do")
         if _reads(function, args):
-            raise RuntimeError(f"it reads values by {function}")
+            raise RuntimeError(f"the shape of what {function} gives depends on values")
         given = [self._text(function, place, value) for place, value in enumerate(args)]
         given += [f"{name}={self._text(function, name, value)}" for name, value in (kwargs or {}).items()]
         out = function(*args, **(kwargs or {}))
@@ -131,7 +133,7 @@ class _Tape(TorchDispatchMode):
 
 
 def _reads(function: Any, args: Any) -> bool:
-    """Whether what follows may depend on a tensor's values: because Python is given one, or as the form of the result does."""
+    """Whether what Python is given depends on a tensor's values: a value, or the shape of the result."""
     if function in _INDEXING:  # a mask's values tell how many it takes
         return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
     return not _READS.isdisjoint(function.tags)

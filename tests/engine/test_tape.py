@@ -157,12 +157,12 @@ IMAGES = make_scenario("mnist5k-50", steps=12, points=2, labelled_batch=8, unlab
 @pytest.mark.parametrize(
     ("method", "why"),
     [
-        (Item, "reads values by aten._local_scalar_dense"),
-        (Branch, "reads values by aten._local_scalar_dense"),
-        (List, "reads values by tolist"),
-        (Numpy, "reads values by numpy"),
-        (Masked, "reads values by aten.index.Tensor"),
-        (Nonzero, "reads values by aten.nonzero"),
+        (Item, "it reads a tensor's value, as .item(), float() and if do"),
+        (Branch, "it reads a tensor's value"),
+        (List, "it reads a tensor's values, by tolist()"),
+        (Numpy, "it reads a tensor's values, by numpy()"),
+        (Masked, "the shape of what aten.index.Tensor gives depends on values"),
+        (Nonzero, "the shape of what aten.nonzero.default gives"),
         (ListInPlace, "would leave out torch.ops.aten._foreach_mul_"),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_refusal_leaves_what_the_step_had_changed_so_far():
         float(place.sum())
         raise AssertionError("refused before")
 
-    with pytest.raises(RuntimeError, match="reads values"):
+    with pytest.raises(RuntimeError, match="reads a tensor's value"):
         Tapes().record(body, [place])
     assert place.tolist() == [0, 0, 0]
 
