@@ -2,8 +2,8 @@
 
 What replays a step reads and writes fixed places in memory. So a step's number and rows are copied to where it reads them, and
 the state that it leaves is copied to where the next one finds it. Parameters and the optimizer's state are changed in place as
-it is. Each kind of step is recorded by itself. The first steps of a kind run as they are, since libraries and the optimizer set
-themselves up in them, and so do the steps whose gradients are measured.
+it is. Each kind of step is recorded by itself. The first steps of a kind run as they are, since libraries set themselves up in
+them, and so do the steps whose gradients are measured.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -42,7 +41,6 @@ class CudaGraphs:
     def _aside(self) -> Iterator[None]:
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
+        with torch.cuda.stream(self._stream):
             yield
         current.wait_stream(self._stream)

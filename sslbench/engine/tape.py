@@ -159,7 +159,7 @@ _program = functools.lru_cache(maxsize=64)(_Program)
 
 
 class Tapes:
-    """Records steps as flat programs. Each is held, at its first replay, against the step itself, to the bit."""
+    """Records steps as flat programs. Each is held, at its first replay in a process, against the step itself, to the bit."""
 
     name = "a flat program"
 

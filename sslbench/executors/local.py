@@ -250,7 +250,7 @@ def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path], environme
     keep_freed_memory()
     for plugin in plugins:
         load_plugin(plugin)
-    importlib.import_module("torch._dynamo")  # which the first step would import, for seconds: no part of a cell's time
+    importlib.import_module("torch._dynamo")  # a gradient within a loss imports it: no part of a cell's time
     with contextlib.suppress(EOFError, OSError):  # the driver is gone
         while True:
             job = pipe.recv()

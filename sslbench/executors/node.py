@@ -108,7 +108,7 @@ def serve(
     """
     job = admit(driver, packed, alone)
     keep_freed_memory()
-    importlib.import_module("torch._dynamo")  # which the first step would import, for seconds: no part of a cell's time
+    importlib.import_module("torch._dynamo")  # a gradient within a loss imports it: no part of a cell's time
     provenance = {**job.provenance, **machine_provenance(job.device)}
     job = dataclasses.replace(job, provenance=provenance, attempt=job.attempt + lost)
 

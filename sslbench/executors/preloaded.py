@@ -7,6 +7,6 @@ import os
 
 import sslbench.executors.local  # noqa: F401
 
-importlib.import_module("torch._dynamo")  # which a first step would import
+importlib.import_module("torch._dynamo")  # which the gradient within a loss imports
 gc.freeze()  # a search for garbage in a fork would write into all pages that it shares
 atexit.register(os._exit, 0)  # without tidying up, for seconds in which it would hold the driver's output open

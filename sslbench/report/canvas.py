@@ -122,9 +122,8 @@ def svg(drawn: Figure) -> bytes:
     """The figure as SVG, without a date and with ids that do not change."""
     buffer = io.BytesIO()
     drawn.set_dpi(100)  # of pictures within it
-    FigureCanvasSVG(drawn).print_svg(
-        buffer, metadata={"Date": None}
-    )  # `savefig` draws twice, to lay out what is laid out
+    # `savefig` draws twice, to lay out what is laid out.
+    FigureCanvasSVG(drawn).print_svg(buffer, metadata={"Date": None})
     return buffer.getvalue()
 
 
