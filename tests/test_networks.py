@@ -12,6 +12,7 @@ from sslbench.methods.base import Model
 from sslbench.networks import MLP, ConvNet, initial_parameters
 from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
+from sslbench.networks.pooling import pooled
 from sslbench.rng import Rng
 
 
@@ -61,6 +62,17 @@ def test_the_convolution_network_takes_images_of_other_shapes(image):
     x = torch.rand(3, *image)
     assert network(x).shape == network(x, Rng.root(0)).shape == (3, 5)
     assert functional_call(network, initial_parameters(network, Rng.root(0)), (x,)).shape == (3, 5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(4, 20, 24, 24), (2, 40, 8, 8), (3, 3, 17, 9)])
+def test_pooling_without_a_gradient_is_pooling(shape, layout):
+    x = torch.randn(shape).contiguous(memory_format=layout)
+    x[..., 0] = 0.5  # ties
+    found = pooled(x)
+    assert torch.equal(found, F.max_pool2d(x, 2))
+    assert found.is_contiguous(memory_format=layout)
+    assert pooled(x.requires_grad_()).requires_grad
 
 
 def test_an_mlp_without_hidden_layers_is_linear():

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from sslbench import atomic
 
-FORMAT = 2
+FORMAT = 3
 _SHA256_BYTES = 32
 _HEADER = "header"
 

@@ -12,14 +12,13 @@ from dataclasses import replace
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import vmap
 
 from sslbench.engine.batches import Stream
 from sslbench.engine.descent import SGD, Adam, Descent, joined
 from sslbench.engine.sums import Sums
-from sslbench.methods.base import Batch, Kind, LossMethod, Model, Step
+from sslbench.methods.base import Batch, Kind, LossMethod, Model, Step, rows_of
 from sslbench.networks import initial_parameters
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario
@@ -48,11 +47,6 @@ def inputs_on(device: torch.device, problems: Sequence[Problem]) -> tuple[Tensor
     x = torch.cat([p.x for p in distinct]) if len(distinct) > 1 else distinct[0].x
     y = torch.cat([p.y for p in distinct]) if len(distinct) > 1 else distinct[0].y
     return x.to(device), y.to(device), offsets
-
-
-def rows_of(x: Tensor, rows: Tensor) -> Tensor:
-    """x[rows] of x (n, *features): as whole rows, where indexing takes them value by value in four times the time."""
-    return F.embedding(rows, x.flatten(1)).view(*rows.shape, *x.shape[1:])
 
 
 class Training:

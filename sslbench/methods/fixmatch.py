@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from sslbench.methods.base import (
     Around,
     Batch,
@@ -49,8 +47,7 @@ class FixMatch(LossMethod):
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
         del step
         labelled = cross_entropy(model, batch, rng)
-        with torch.no_grad():
-            confidence, pseudo = softmax(model(batch.u)).max(dim=-1)
+        confidence, pseudo = softmax(model.frozen()(batch.u)).max(dim=-1)
         kept = (confidence >= self.threshold).to(labelled.dtype)
         losses = nll(model(batch.views[0], rng), pseudo)
         return Loss(

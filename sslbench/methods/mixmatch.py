@@ -21,6 +21,7 @@ from sslbench.methods.base import (
     Search,
     Step,
     method,
+    rows_of,
     softmax,
 )
 from sslbench.methods.mixup import beta, mix, one_hot, soft_nll
@@ -63,7 +64,7 @@ class MixMatch(LossMethod):
         own = rng.child("mixup")  # so that the passes below draw the dropout that they draw in other methods
         share = beta(self.alpha, len(inputs), own)
         share, other = torch.maximum(share, 1 - share), own.permutation(len(inputs))
-        inputs, targets = mix(inputs, inputs[other], share), mix(targets, targets[other], share)
+        inputs, targets = mix(inputs, rows_of(inputs, other), share), mix(targets, rows_of(targets, other), share)
         x, u = inputs.split([len(batch.x), len(inputs) - len(batch.x)])
         y, q = targets.split([len(x), len(u)])
         return Loss(
@@ -73,9 +74,9 @@ class MixMatch(LossMethod):
             diagnostics={"confidence": guesses.max(dim=-1).values.mean()},
         )
 
-    @torch.no_grad()
     def guess(self, model: Model, batch: Batch) -> Tensor:
         """q of each unlabelled example (unlabelled batch, classes)."""
-        mean = torch.stack([softmax(model(u)) for u in (batch.u, *batch.views)]).mean(dim=0)
+        frozen = model.frozen()
+        mean = torch.stack([softmax(frozen(u)) for u in (batch.u, *batch.views)]).mean(dim=0)
         powers: Tensor = (mean / mean.max(dim=-1, keepdim=True).values) ** (1 / self.temperature)
         return powers / powers.sum(dim=-1, keepdim=True)

@@ -34,8 +34,7 @@ def _quantiles(alpha: float, device: torch.device) -> Tensor:
 
 def mix(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """share · a + (1 − share) · b, a share (n,) for each row of a and b (n, *features)."""
-    share = share.to(a.dtype).view(-1, *(1,) * (a.dim() - 1))
-    return share * a + (1 - share) * b
+    return torch.lerp(b, a, share.to(a.dtype).view(-1, *(1,) * (a.dim() - 1)))
 
 
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from sslbench.methods.base import (
     Step,
     log_softmax,
     method,
+    rows_of,
     softmax,
 )
 from sslbench.methods.mixup import beta, mix, one_hot, soft_nll
@@ -63,15 +64,14 @@ class PseudoLabelMixup(LossMethod):
     """λ_H: weight of the entropy."""
 
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
-        with torch.no_grad():
-            pseudo = softmax(model(batch.u))
+        pseudo = softmax(model.frozen()(batch.u))
         x = torch.cat([batch.x, batch.u])
         y = torch.cat([one_hot(batch.y, pseudo), pseudo])
         own = rng.child("mixup")  # so that the passes below draw the dropout that they draw in other methods
         warm = step.progress < self.warm_up
         share = torch.where(warm, 1.0, beta(self.alpha, len(x), own))
         other = own.permutation(len(x))
-        x, y = mix(x, x[other], share), mix(y, y[other], share)
+        x, y = mix(x, rows_of(x, other), share), mix(y, rows_of(y, other), share)
         n = len(batch.x)
         first, second = model(x[:n], rng), model(x[n:], rng)
         log_h = log_softmax(torch.cat([first, second]))

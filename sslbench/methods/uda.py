@@ -66,10 +66,9 @@ class UDA(LossMethod):
         losses = nll(logits, batch.y)
         left = (losses.detach() >= -self.ceiling(step, logits.shape[-1]).log()).to(losses.dtype)
         labelled = (left * losses).sum() / left.sum().clamp(min=1)
-        with torch.no_grad():
-            logits = model(batch.u)
-            kept = (softmax(logits).max(dim=-1).values > self.threshold).to(labelled.dtype)
-            target = softmax(logits / self.temperature)
+        logits = model.frozen()(batch.u)
+        kept = (softmax(logits).max(dim=-1).values > self.threshold).to(labelled.dtype)
+        target = softmax(logits / self.temperature)
         return Loss(
             labelled,
             unlabelled=(kept * kl(target, model(batch.views[0], rng))).mean(),

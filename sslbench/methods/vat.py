@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from sslbench.methods.base import (
@@ -62,8 +61,7 @@ class VAT(LossMethod):
     def loss(self, model: Model, batch: Batch, step: Step, rng: Rng) -> Loss:
         del step
         labelled = cross_entropy(model, batch, rng)
-        with torch.no_grad():
-            target = softmax(model(batch.u))
+        target = softmax(model.frozen()(batch.u))
         logits = model(batch.u + self.perturbation(model, batch.u, target, rng))
         smoothness = kl(target, logits).mean()
         if self.entropy:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sslbench.networks.base import Network
 from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
+from sslbench.networks.pooling import pooled
 from sslbench.rng import Rng
 
 CHUNK = 64
@@ -40,7 +41,7 @@ class ConvNet(Network):
         channels, height, width = image
         self.conv1 = nn.Conv2d(channels, 20, 5)
         self.conv2 = nn.Conv2d(20, 40, 5)
-        self.linear1 = nn.Linear(40 * _pooled(_pooled(height)) * _pooled(_pooled(width)), 150)
+        self.linear1 = nn.Linear(40 * _left(_left(height)) * _left(_left(width)), 150)
         self.linear2 = nn.Linear(150, classes)
         self.dropout, self.relu_logits = dropout, relu_logits
 
@@ -53,16 +54,16 @@ class ConvNet(Network):
     def head(self, hidden: Tensor, rng: Rng | None) -> Tensor:
         """(n, 40, h, w) -> logits (n, classes)."""
         x = dropout(hidden, self.dropout, rng, channels=True)
-        x = F.relu(F.max_pool2d(x, 2)).flatten(1)  # (n, 640) of 28 x 28 images
+        x = F.relu(pooled(x)).flatten(1)  # (n, 640) of 28 x 28 images
         x = dropout(F.relu(self.linear1(x)), self.dropout, rng)
         logits = self.linear2(x)
         return F.relu(logits) if self.relu_logits else logits
 
     def _convolved(self, x: Tensor) -> Tensor:
-        convolved: Tensor = self.conv2(F.relu(F.max_pool2d(convolve(self.conv1, x), 2)))  # by way of (n, 20, 12, 12)
+        convolved: Tensor = self.conv2(F.relu(pooled(convolve(self.conv1, x))))  # by way of (n, 20, 12, 12)
         return convolved
 
 
-def _pooled(side: int) -> int:
+def _left(side: int) -> int:
     """What a convolution of 5 pixels and a pooling of 2 leave of a side."""
     return (side - 4) // 2

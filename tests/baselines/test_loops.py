@@ -11,8 +11,7 @@ import torch
 from baselines import augmentations, loops, losses, networks
 from benchmarks.perf.replay import CPU, Replay, engine_trainings, in_float64, on_the_same_draws, plain_form
 from benchmarks.perf.settings import Setting, plain_arguments, plain_augmentation, plain_network, plain_optimizer
-from sslbench.engine.training import rows_of
-from sslbench.methods.base import Step
+from sslbench.methods.base import Step, rows_of
 from sslbench.methods.mean_teacher import AVERAGED
 from tests.conftest import KINDS_OF_INPUT, LOSS_METHODS, rng_of
 
