@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from sslbench.executors import (
     persist,
 )
 from sslbench.executors.jobs import blank_record, common_provenance, work
+from sslbench.forks import cores
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
 from sslbench.scenarios.base import Scenario
@@ -457,9 +457,7 @@ def _check_precision(precision: str, device: str) -> None:
 
 def default_workers(device: str) -> int:
     """A process for each core this process may use; one on CUDA, whose stacks are wide instead."""
-    if device == "cuda":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if device == "cuda" else cores()
 
 
 def results_folder(name: str) -> Path:

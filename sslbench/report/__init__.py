@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sslbench import atomic
-from sslbench.errors import BadInput, Damage
-from sslbench.records import RECORDS_FILE, DamagedArrays, Record, Store, current
-from sslbench.report import canvas, grids, plots, render, words
+from sslbench.errors import BadInput
+from sslbench.records import RECORDS_FILE, Record, Store, current
+from sslbench.report import grids, render, words
 from sslbench.report.evidence import Evidence, weigh
+from sslbench.report.gallery import hung
 from sslbench.report.grids import Grid, comparison_grid
-from sslbench.report.page import Picture, page
+from sslbench.report.page import page
 from sslbench.report.published import Published, published_grid, read_published
-from sslbench.report.tables import Comparison, compare, frame, long_table, plural
+from sslbench.report.tables import Comparison, compare, frame, long_table
 from sslbench.report.words import verdict
 
 __all__ = ["Comparison", "Grid", "Report", "compare", "comparison_grid", "frame", "verdict", "write_report"]
@@ -83,8 +82,8 @@ def write_report(
 def _write(records: list[Record], store: Store, out: Path, theirs: list[Published], reload: bool) -> Report:
     comparison, cells = compare(records), frame(records)
     evidence = weigh(comparison, cells)
-    pictures, files, damaged = _plots(records, comparison, evidence, store, out / "plots")
-    damage = [*([store.damage_line()] if store.damage else []), *damaged]
+    made = hung(records, comparison, evidence, store, out / "plots")
+    damage = [*([store.damage_line()] if store.damage else []), *made.damage]
     damage = [line.replace(f"{store.folder}{os.sep}", "") for line in damage]  # a page is shown elsewhere, too
     known = published_grid(theirs, comparison)
     report = Report(
@@ -93,49 +92,15 @@ def _write(records: list[Record], store: Store, out: Path, theirs: list[Publishe
         markdown=out / "comparison.md",
         csv=out / "comparison.csv",
         latex=out / "comparison.tex",
-        plots=tuple(files),
+        plots=made.files,
         comparison=comparison,
         verdict=verdict(comparison),
     )
     atomic.write(report.markdown, _markdown(comparison, cells, evidence, damage, known))
     atomic.write(report.csv, long_table(comparison).to_csv(index=False, lineterminator="\n"))
     atomic.write(report.latex, render.latex(comparison_grid(comparison), "tab:sslbench"))
-    atomic.write(report.html, page(records, cells, comparison, evidence, damage, known, pictures, reload=reload))
+    atomic.write(report.html, page(records, cells, comparison, evidence, damage, known, made.pictures, reload=reload))
     return report
-
-
-def _plots(
-    records: list[Record], comparison: Comparison, evidence: Evidence, store: Store, folder: Path
-) -> tuple[list[Picture], list[Path], list[str]]:
-    pictures, files = [], []
-    damaged: dict[str, str] = {}
-
-    def arrays(record: Record) -> Mapping[str, np.ndarray]:
-        try:
-            return store.arrays(record)
-        except FileNotFoundError:  # records that were copied without their arrays still make a report
-            return {}
-        except DamagedArrays as error:
-            damaged[record.key] = str(error)
-            return {}
-
-    with canvas.style():
-        for plot in plots.draw(records, comparison, evidence, arrays):
-            canvas.settle(plot.figure)
-            width, height = (round(96 * inches) for inches in plot.figure.get_size_inches())
-            pictures.append(Picture(plot, canvas.png(plot.figure), width, height))
-            files += [folder / f"{plot.name}.png", folder / f"{plot.name}.svg"]
-            files[-2].write_bytes(pictures[-1].png)
-            files[-1].write_bytes(canvas.svg(plot.figure))
-            if plot.moving:
-                files.append(folder / f"{plot.name}.gif")
-                files[-1].write_bytes(plot.moving())
-    if not damaged:
-        return pictures, files, []
-    more = f" and {plural(len(damaged) - 1, 'more such file')}" if len(damaged) > 1 else ""
-    line = f"{next(iter(damaged.values()))}{more}: left out of the plots."
-    warnings.warn(line, Damage, stacklevel=1)
-    return pictures, files, [line]
 
 
 def _markdown(

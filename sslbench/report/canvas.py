@@ -35,7 +35,7 @@ _LOCK = threading.RLock()  # matplotlib's settings are global: one thread at a t
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure and the words that go with it."""
+    """How a figure is drawn, and the words that go with it."""
 
     name: str
     """Name of its files, without ending."""
@@ -45,7 +45,8 @@ class Plot:
     caption: str
     alt: str
     """What it shows, for those who cannot see it."""
-    figure: Figure
+    figure: Callable[[], Figure]
+    """Draws it, inside `style()`."""
     scenario: str = ""
     """The scenario it is about, if it is about one alone."""
     wide: bool = False

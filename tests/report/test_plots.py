@@ -105,26 +105,28 @@ def test_a_class_without_a_recall_is_drawn_as_a_gap() -> None:
     recalls = [None, *[0.5] * 9]
     made = record("vat", "mnist5k-1000-no7", metrics={"accuracy": {"final": 0.9}, "per_class_accuracy": recalls})
     with canvas.style():
-        assert canvas.png(drawn([(made, {})])["recall-mnist5k-1000-no7"].figure)
+        assert canvas.png(drawn([(made, {})])["recall-mnist5k-1000-no7"].figure())
 
 
 def test_curves_with_undefined_steps_are_drawn_without_them() -> None:
     curves = {"step": [0, 1, 2, 3], "test_accuracy": [None, 0.5, None, 0.7], "unlabelled_loss": [None] * 4}
-    figure = drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure
+    figure = drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure()
     assert len(figure.axes) == 1
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 50], [3, 70]]
 
 
 def test_a_method_without_an_unlabelled_term_has_no_weight_to_draw() -> None:
     curves = {"step": [0, 1], "test_accuracy": [0.5, 0.7], "unlabelled_weight": [1, 1], "unlabelled_loss": [None, None]}
-    assert len(drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure.axes) == 1
-    assert len(drawn([(record(curves=curves | {"unlabelled_loss": [1, 2]}), {})])["curves-mnist5k-50"].figure.axes) == 3
+    assert len(drawn([(record(curves=curves), {})])["curves-mnist5k-50"].figure().axes) == 1
+    assert (
+        len(drawn([(record(curves=curves | {"unlabelled_loss": [1, 2]}), {})])["curves-mnist5k-50"].figure().axes) == 3
+    )
 
 
 def test_accuracy_over_labels_shows_the_means(gallery: dict[str, canvas.Plot]) -> None:
     records = [made for made, _ in whole(seeds=2, points=8)]
     comparison = compare(records)
-    lines = [line for line in gallery["labels-mnist5k"].figure.axes[0].lines if len(line.get_xdata()) == 4]
+    lines = [line for line in gallery["labels-mnist5k"].figure().axes[0].lines if len(line.get_xdata()) == 4]
     means = [comparison.entries["vat", s].mean for s in comparison.scenarios[:4]]
     assert any(np.allclose(line.get_ydata(), means) for line in lines)
 
@@ -132,7 +134,7 @@ def test_accuracy_over_labels_shows_the_means(gallery: dict[str, canvas.Plot]) -
 def test_accuracy_over_labels_has_the_interval_of_the_mean() -> None:
     by_seed = dict(enumerate([0.80, 0.86, 0.82, 0.90, 0.84, 0.88]))
     cells = [(record("vat", f"mnist5k-{n}", seed, value), {}) for n in (20, 50) for seed, value in by_seed.items()]
-    figure = drawn(cells)["labels-mnist5k"].figure
+    figure = drawn(cells)["labels-mnist5k"].figure()
     bar = figure.axes[0].containers[0].lines[2][0].get_segments()[0]
     expected = mean_interval([100 * value for value in by_seed.values()], seed=0)
     assert bar[:, 1] == pytest.approx([expected.low, expected.high])
@@ -142,14 +144,14 @@ def test_the_front_is_drawn_through_those_that_no_other_beats() -> None:
     # costs more than pi-model for less accuracy: vat. Quickest: supervised. Best: mixmatch.
     measured = {"supervised": (1, 0.8), "pi-model": (5, 0.9), "vat": (9, 0.85), "mixmatch": (20, 0.95)}
     cells = [(record(m, accuracy=a, timing={"train_s": s}), {}) for m, (s, a) in measured.items()]
-    axes = drawn(cells)["cost"].figure.axes[0]
+    axes = drawn(cells)["cost"].figure().axes[0]
     assert axes.lines[0].get_xydata().tolist() == [[1, 80], [5, 90], [20, 95]]
 
 
 def test_of_many_seeds_the_mean_is_drawn_and_a_band() -> None:
     points = {"step": [0, 1, 2], "test_accuracy": [0.5, 0.6, 0.7]}
     few, many = (
-        drawn([(record(seed=seed, curves=points), {}) for seed in range(count)])["curves-mnist5k-50"].figure.axes[0]
+        drawn([(record(seed=seed, curves=points), {}) for seed in range(count)])["curves-mnist5k-50"].figure().axes[0]
         for count in (curves.MANY, curves.MANY + 1)
     )
     assert (len(few.lines), len(few.collections)) == (curves.MANY + 1, 0)
@@ -191,7 +193,7 @@ def test_drawing_leaves_the_settings_of_matplotlib_as_they_were(gallery: dict[st
     before = dict(mpl.rcParams)
     with canvas.style():
         assert mpl.rcParams["svg.hashsalt"] == "sslbench"
-        canvas.png(gallery["cost"].figure)
+        canvas.png(gallery["cost"].figure())
     assert dict(mpl.rcParams) == before
 
 

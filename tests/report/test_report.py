@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sslbench.errors import BadInput
-from sslbench.report import Report, write_report
+from sslbench.report import Report, gallery, write_report
 from sslbench.report.palette import KNOWN
 from tests.report.factory import METHODS, SCENARIOS, TWENTY, lost, record, whole, write
 
@@ -64,12 +64,17 @@ def test_every_file_is_written(report: Report) -> None:
     assert set(report.plots) == set((report.folder / "plots").iterdir())
 
 
-def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_records_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of processes, and even if what they drew was lost."""
     kinds = ("mnist5k-10", "mnist5k-20", "mnist5k-1000-no7", "two-moons-6")  # between them every kind of plot
     cells = [c for c in whole(seeds=2, points=6) if c[0].scenario["name"] in kinds]
-    digests = [_digests(write_report(write(tmp_path / name, cells)).folder) for name in ("one", "two")]
-    assert digests[0] == digests[1]
-    assert _digests(write_report(tmp_path / "one").folder) == digests[0]
+    digests = []
+    for name, processes in (("one", 1), ("two", 2), ("one", 3)):
+        monkeypatch.setattr(gallery, "cores", lambda count=processes: count)
+        digests.append(_digests(write_report(write(tmp_path / name, cells)).folder))
+    monkeypatch.setattr(gallery, "in_turns", lambda draw, processes: [])
+    digests.append(_digests(write_report(tmp_path / "one").folder))
+    assert digests[1:] == digests[:1] * 3
 
 
 def test_the_page_loads_nothing_from_anywhere(html: str) -> None:

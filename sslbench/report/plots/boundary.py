@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -43,7 +44,7 @@ def draw(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
             " a class; line: where both are equal; large points: the labelled examples; title: final accuracy at this"
             " seed.",
             f"Decision boundaries on {scenario} at seed {seed}, a panel a method: {names}.",
-            boundary_figure(shown, arrays),
+            functools.partial(boundary_figure, shown, arrays),
             scenario,
             wide=True,
         )

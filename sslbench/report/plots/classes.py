@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -57,7 +58,7 @@ def draw(records: Sequence[Record]) -> Iterator[Plot]:
                 f"{scenario}: recall of each class",
                 f"In %, mean over the seeds. No example of class {names} is labelled.",
                 f"Recall of each class by each method on {scenario}; class {names} has no labels.",
-                recall_figure(recalled),
+                functools.partial(recall_figure, recalled),
                 scenario,
                 wide=True,
             )
@@ -69,7 +70,7 @@ def draw(records: Sequence[Record]) -> Iterator[Plot]:
                 "Rows: the true class; columns: the predicted one; darker: a larger share of the row; framed: class "
                 f"{names}, which has no labels; right answers (the diagonal) are left pale so that mistakes show.",
                 f"Confusion matrices on {scenario}, a panel a method.",
-                confusion_figure(confused),
+                functools.partial(confusion_figure, confused),
                 scenario,
                 wide=True,
             )

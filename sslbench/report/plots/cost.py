@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 
@@ -42,7 +43,7 @@ def draw(cells: pd.DataFrame, style: Mapping[str, Look]) -> Iterator[Plot]:
             "seeds it trained in.",
             "Final test accuracy against the training time of one seed, a panel a scenario and a point a method, the Pareto "
             "front joined. The table holds the same numbers.",
-            cost_figure(known, style),
+            functools.partial(cost_figure, known, style),
             wide=True,
         )
 

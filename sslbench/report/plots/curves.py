@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ def draw(records: Sequence[Record], style: Mapping[str, Look]) -> Iterator[Plot]
             "Means over the seeds. The axes leave out the steep first tenth of training. Each scenario's part below has its "
             "own curves, with single seeds, the weight of the unlabelled term, its loss and its gradient.",
             "Mean test accuracy of each method over the training steps, a panel a scenario.",
-            overview_figure(drawn, style),
+            functools.partial(overview_figure, drawn, style),
             wide=True,
         )
     for scenario in dict.fromkeys(r.scenario["name"] for r in records):
@@ -113,7 +114,7 @@ def draw(records: Sequence[Record], style: Mapping[str, Look]) -> Iterator[Plot]
                 _how_drawn(shown),
                 f"Test accuracy of each method over the training steps on {scenario}, with the weight of the unlabelled"
                 " term and its loss below.",
-                curves_figure(shown, style),
+                functools.partial(curves_figure, shown, style),
                 scenario,
             )
 

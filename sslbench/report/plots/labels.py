@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -93,7 +94,7 @@ def draw(cells: pd.DataFrame, comparison: Comparison, evidence: Evidence, style:
                 "small points: single seeds. Methods are set apart sideways so that they do not hide each other.",
                 f"Final test accuracy over the number of labelled examples on {series}, one line a method. "
                 "The comparison table holds the same numbers.",
-                labels_figure(comparison, evidence, scenarios, style),
+                functools.partial(labels_figure, comparison, evidence, scenarios, style),
             )
             if any(comparison.entries[m, s].paired for m in comparison.methods for s in scenarios):
                 yield Plot(
@@ -104,7 +105,7 @@ def draw(cells: pd.DataFrame, comparison: Comparison, evidence: Evidence, style:
                     "the dashed line the unlabelled data did harm.",
                     f"Difference in accuracy to {comparison.baseline} on the same seeds over the number of labelled "
                     f"examples on {series}, one line a method. The table of differences holds the same numbers.",
-                    gain_figure(comparison, evidence, scenarios, style),
+                    functools.partial(gain_figure, comparison, evidence, scenarios, style),
                 )
 
 

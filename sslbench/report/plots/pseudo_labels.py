@@ -49,13 +49,18 @@ def destinations(found: Sequence[Mapping[str, np.ndarray]], classes: int) -> Int
 
 
 def destinations_figure(counts: Mapping[str, Ints], names: Sequence[str], missing: Sequence[int]) -> Figure:
-    """A row a method: matrices over training, and what the classes without labels are taken for, as shares of them."""
-    drawn = figure(2.15 * MOMENTS + 3.6, 2.55 * len(counts) + 0.2)
-    panels = drawn.subplots(len(counts), MOMENTS + 1, squeeze=False, width_ratios=[1] * MOMENTS + [1.5])
-    for row, (method, matrices) in zip(panels, counts.items(), strict=True):
-        moments = np.linspace(0, len(matrices) - 1, MOMENTS).round().astype(int)
+    """A row a method: matrices over training, and what the classes without labels are taken for, as shares of them.
+
+    Classes are named at the left and below alone: each name on a matrix would take a hundredth of a second to draw.
+    """
+    columns = min(MOMENTS, max(map(len, counts.values())))
+    drawn = figure(2.15 * columns + 3.6, 2.55 * len(counts) + 0.2)
+    panels = drawn.subplots(len(counts), columns + 1, squeeze=False, width_ratios=[1] * columns + [1.5])
+    for place, (row, (method, matrices)) in enumerate(zip(panels, counts.items(), strict=True), 1):
+        moments = np.linspace(0, len(matrices) - 1, columns).round().astype(int)
         for axes, moment in zip(row, moments, strict=False):
             matrix(axes, matrices[moment], names, missing)
+            axes.tick_params(labelleft=axes is row[0], labelbottom=place == len(panels), length=0)
             axes.set_title(f"after {(moment + 1) / len(matrices):.0%} of training", fontsize=9)
         row[0].set_ylabel(f"{method}\ntrue class")
         _shares(row[-1], matrices[:, list(missing)].sum(axis=1), names, missing)
@@ -100,9 +105,9 @@ def _destinations(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
             "Of the watched unlabelled examples, all seeds together. Rows of a matrix: the true class; columns: the "
             f"pseudo-label; darker: a larger share; right ones (the diagonal) are left pale; framed: class {gone}, "
             "which has no labels.",
-            f"Matrices of true class against pseudo-label at {MOMENTS} moments of training on {scenario}, a row a "
+            f"Matrices of true class against pseudo-label over training on {scenario}, a row a "
             f"method, and what class {gone} is taken for over training.",
-            destinations_figure(counts, names, own[0].scenario["missing"]),
+            functools.partial(destinations_figure, counts, names, own[0].scenario["missing"]),
             scenario,
             wide=True,
         )
@@ -228,7 +233,7 @@ def _maps(records: Sequence[Record], arrays: Arrays) -> Iterator[Plot]:
             "the colour of their pseudo-label, just before unlabelled data have a weight and at the end. "
             f"{_rings(own['watched_y'])}map-{slug(scenario)}-{slug(method)}.gif moves.",
             f"Two maps of the watched examples of {scenario}, coloured by pseudo-label before and after {method} used them.",
-            map_figure(own, first, len(own["pseudo_labels"]) - 1, names),
+            functools.partial(map_figure, own, first, len(own["pseudo_labels"]) - 1, names),
             scenario,
             wide=True,
             moving=functools.partial(map_animation, record, own, first, names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
@@ -53,5 +54,5 @@ def plot(ranking: Ranking, style: Mapping[str, Look]) -> Plot:
         f"Mean ranks over {len(ranking.scenarios)} scenarios",
         "Critical-difference diagram. A black bar joins methods that these scenarios cannot tell apart.",
         "The mean rank of each method on a line. The table of ranks holds the same numbers.",
-        ranks_figure(ranking, style),
+        functools.partial(ranks_figure, ranking, style),
     )
