@@ -94,6 +94,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: str) -> bool:
         return name in self._entries or name in self._built_in or name in self._external
 
+    def module(self, name: str) -> str | None:
+        """The module that holds the built-in of that name, without importing it; None if there is none."""
+        return self._built_in[name][0] if name in self._built_in else None
+
     def names(self) -> list[str]:
         """All known names, built-ins first in the order of their files."""
         return list(dict.fromkeys([*self._built_in, *self._external, *self._entries]))

@@ -96,6 +96,8 @@ def run(
     What is finished is kept: interrupt it with Ctrl-C and start it again, or change a parameter, and only what that
     touches runs; a long cell goes on from its last checkpoint. Then the tables, plots and the report are made.
     """
+    if not dry_run and executor == "local" and workers != 0:
+        _import_ahead(suite, device)
     from sslbench import runner
     from sslbench.executors import RETRIES
     from sslbench.records import Store
@@ -142,6 +144,17 @@ def run(
         records = start(plan, store, place.executor, where)
     stopped = _consume(records, tracker, stop_after)
     _finish(store, plan, tracker, stopped, published)
+
+
+def _import_ahead(suite: Path, device: str) -> None:
+    """Have what workers will need imported by another process, while this one imports what it needs itself.
+
+    Not where cells may run on CUDA, whose workers import it themselves.
+    """
+    from sslbench import preloading
+
+    if preloading.FORKS and (device == "cpu" or (device == "auto" and not Path("/dev/nvidiactl").exists())):
+        preloading.start(preloading.named_in(suite))
 
 
 def _cluster(address: str | None, cpus: float | None, gpus: float | None) -> Cluster | None:

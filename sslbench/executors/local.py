@@ -15,13 +15,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import ClassVar
 
+from sslbench import preloading
 from sslbench.errors import BadInput
 from sslbench.executors.jobs import Ended, Event, Job, Started, failure, timed_out, told, work
 from sslbench.registry import load_plugin
@@ -93,9 +93,7 @@ class LocalExecutor:
         """Begin to import what workers will need, while their jobs are made."""
         if isinstance(self._context, ForkServerContext):
             used = [name for name in sys.modules if name.startswith(_REGISTERED)]
-            self._context.set_forkserver_preload([*used, "sslbench.executors.preloaded"])
-            with ctrl_c_held():
-                forkserver.ensure_running()
+            preloading.start(used)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Run jobs, in order as workers come free, and yield what happens."""
@@ -142,7 +140,7 @@ class LocalExecutor:
         ours, theirs = multiprocessing.Pipe()
         last_words, pen = multiprocessing.Pipe(duplex=False)
         process = self._context.Process(target=_serve, args=(theirs, pen, self._plugins, dict(os.environ)), daemon=True)
-        with ctrl_c_held():
+        with preloading.ctrl_c_held():
             process.start()
         theirs.close()
         pen.close()
@@ -152,7 +150,7 @@ class LocalExecutor:
 def _processes(device: str) -> ForkServerContext | SpawnContext:
     """How workers start: on Linux as forks of a process that has imported what they need, and has no thread and no CUDA device,
     which a fork could not use."""
-    if device != "cpu" or sys.platform != "linux":
+    if device != "cpu" or not preloading.FORKS:
         return multiprocessing.get_context("spawn")
     return multiprocessing.get_context("forkserver")
 
@@ -226,17 +224,6 @@ def _end(workers: Sequence[_Worker], at_once: bool = False) -> None:
         worker.process.join()
         worker.pipe.close()
         worker.last_words.close()
-
-
-@contextlib.contextmanager
-def ctrl_c_held() -> Iterator[None]:
-    """A process started here hears no Ctrl-C from its first moment, for importing torch takes seconds; this one does after."""
-    resource_tracker.ensure_running()  # else the first process to be started starts it, which would let Ctrl-C through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, pen: Connection, plugins: Sequence[Path], environment: Mapping[str, str]) -> None:

@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 from sslbench.errors import BadInput
 from sslbench.executors.jobs import CellResult, Ended, Event, Job, Started, failure, timed_out, told
 from sslbench.executors.link import HOW_TO, KEPT, Order, Packed, Refused, serve, slots
-from sslbench.executors.local import LAST_CHECKPOINT_S, ctrl_c_held
+from sslbench.executors.local import LAST_CHECKPOINT_S
 from sslbench.executors.node import Driver
 from sslbench.executors.retries import RETRIES
+from sslbench.preloading import ctrl_c_held
 
 _context = multiprocessing.get_context("spawn")
 

@@ -20,12 +20,26 @@ def flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def fitted(task: Task, x: np.ndarray, y: np.ndarray, rng: Rng) -> Predictor:
-    """The task's estimator, fitted on x (n, features) and y (n,), its random state drawn from `rng`."""
-    assert task.estimator is not None
-    estimator = task.estimator(int(rng.integers(1 << 31, 1)))
-    estimator.fit(x, y)
-    return predictor(estimator, task.classes)
+class Fits:
+    """The task's estimator, fitted on one set of rows after another, each time with a random state drawn from `rng`.
+
+    A new one each time; or, if its own `warm_start` says so, the same, which goes on from where it stood.
+    """
+
+    def __init__(self, task: Task, rng: Rng) -> None:
+        self._task, self._rng = task, rng
+        self._last: Any = None
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> Predictor:
+        """Fit on x (n, features) and y (n,). What the fit before gave holds until then."""
+        assert self._task.estimator is not None
+        state = int(self._rng.integers(1 << 31, 1))
+        if getattr(self._last, "warm_start", False):
+            self._last.set_params(random_state=state)
+        else:
+            self._last = self._task.estimator(state)
+        self._last.fit(x, y)
+        return predictor(self._last, self._task.classes)
 
 
 def predictor(estimator: Any, classes: int) -> Predictor:

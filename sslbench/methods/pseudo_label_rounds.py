@@ -10,14 +10,15 @@ import numpy as np
 import torch
 
 from sslbench.methods.base import Count, FitMethod, Fraction, Positive, Predictor, Range, Search, Task, method
-from sslbench.methods.estimators import fitted
+from sslbench.methods.estimators import Fits
 from sslbench.rng import Rng
 
 
 @method("pseudo-label-rounds")
 @dataclass(frozen=True)
 class PseudoLabelRounds(FitMethod):
-    """Fit, label the next slice of the unlabelled pool, keep its confident rows, fit again.
+    """Fit, label the next slice of the unlabelled pool, keep its confident rows, fit again (from where it stood, if the
+    classifier's own `warm_start` says so).
 
     Each round labels the next `sample_rate` of the pool, without replacement, and adds the rows whose highest class
     probability is above `keep_above` or below `keep_below` (the article's rule, odd as the second half of it is). With
@@ -41,14 +42,15 @@ class PseudoLabelRounds(FitMethod):
     def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
         x, y = task.x, task.y
         order = rng.permutation(len(task.u)).numpy()
-        predict = fitted(task, x, y, rng)
+        fits = Fits(task, rng)
+        predict = fits.fit(x, y)
         for rows in self.slices(order):
             watch(predict)
             u = task.u[rows]
             confidence, pseudo = (a.numpy() for a in predict(torch.from_numpy(u)).max(dim=-1))
             kept = (confidence > self.keep_above) | (confidence < self.keep_below)
             x, y = np.concatenate([x, u[kept]]), np.concatenate([y, pseudo[kept]])
-            predict = fitted(task, x, y, rng)
+            predict = fits.fit(x, y)
         return predict
 
     def slices(self, order: np.ndarray) -> Iterator[np.ndarray]:

@@ -21,7 +21,7 @@ from sslbench.methods.base import (
     cross_entropy,
     method,
 )
-from sslbench.methods.estimators import fitted
+from sslbench.methods.estimators import Fits
 from sslbench.rng import Rng
 
 
@@ -42,4 +42,4 @@ class Supervised(LossMethod, FitMethod):
 
     def fit(self, task: Task, rng: Rng, watch: Callable[[Predictor], None]) -> Predictor:
         del watch
-        return fitted(task, task.x, task.y, rng)
+        return Fits(task, rng).fit(task.x, task.y)

@@ -33,6 +33,7 @@ class BatchedSGD(ClassifierMixin, BaseEstimator):
         n_iter_no_change: int = 10,
         shuffle: bool = True,
         random_state: int = 0,
+        warm_start: bool = False,
     ) -> None:
         """
         Args:
@@ -40,27 +41,33 @@ class BatchedSGD(ClassifierMixin, BaseEstimator):
             batch: rows of a step.
             max_iter: epochs, at most.
             tol: training ends when the mean loss has not fallen by it for `n_iter_no_change` epochs; None: never.
+            warm_start: `fit` goes on from the weights and the step size of the last fit, if that was of the same classes.
         """
         self.alpha, self.batch, self.max_iter, self.tol = alpha, batch, max_iter, tol
         self.n_iter_no_change, self.shuffle, self.random_state = n_iter_no_change, shuffle, random_state
+        self.warm_start = warm_start
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> BatchedSGD:
         """x (n, features) float32, y (n,) labels."""
-        self.classes_, places = np.unique(y, return_inverse=True)
+        classes, places = np.unique(y, return_inverse=True)
+        begun = self.warm_start and np.array_equal(classes, getattr(self, "classes_", ()))
+        self.classes_ = classes
         generator = torch.Generator().manual_seed(self.random_state)
         order = torch.randperm(len(x), generator=generator) if self.shuffle else torch.arange(len(x))
         inputs = torch.as_tensor(x)[order]
         targets = F.one_hot(torch.as_tensor(places), len(self.classes_)).to(inputs.dtype)[order]
         scores = torch.empty_like(targets)
         batches = list(zip(*(t.split(self.batch) for t in (inputs, targets, scores)), strict=True))
-        self._weights = inputs.new_zeros(len(self.classes_), inputs.shape[1])
-        self._bias = inputs.new_zeros(len(self.classes_))
-        seen, best, stale = 0, math.inf, 0
+        if not begun:
+            self._weights = inputs.new_zeros(len(self.classes_), inputs.shape[1])
+            self._bias = inputs.new_zeros(len(self.classes_))
+            self._seen = 0
+        best, stale = math.inf, 0
         for epoch in range(self.max_iter):
             turn = torch.randperm(len(batches), generator=generator).tolist() if self.shuffle else range(len(batches))
-            self._epoch([batches[i] for i in turn], seen)
+            self._epoch([batches[i] for i in turn], self._seen)
             loss = float(F.binary_cross_entropy_with_logits(scores, targets, reduction="sum"))
-            seen, self.n_iter_ = seen + len(inputs), epoch + 1
+            self._seen, self.n_iter_ = self._seen + len(inputs), epoch + 1
             stale = stale + 1 if self.tol is not None and loss / len(inputs) > best - self.tol else 0
             best = min(best, loss / len(inputs))
             if stale == self.n_iter_no_change:

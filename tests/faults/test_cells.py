@@ -13,7 +13,7 @@ import pytest
 
 from sslbench import runner
 from sslbench.executors import InlineExecutor, LocalExecutor
-from sslbench.executors.local import ctrl_c_held
+from sslbench.preloading import ctrl_c_held
 from sslbench.records import Record, Store, current
 from sslbench.registry import load_plugin
 from sslbench.suite import Suite, make_suite

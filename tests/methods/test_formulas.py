@@ -399,6 +399,28 @@ def test_rounds_add_the_confident_rows_of_each_slice_once():
     assert set(y[4:].tolist()) == {2}  # labels are class numbers, not columns
 
 
+def test_a_classifier_that_starts_warm_is_fitted_again_with_a_new_state():
+    made: list = []
+    states: list = []
+
+    class Warm(Recorder):
+        warm_start = True
+
+        def set_params(self, random_state):
+            states.append(random_state)
+
+    def estimator(state):
+        states.append(state)
+        made.append(Warm([]))
+        return made[-1]
+
+    u = np.arange(100, 120, dtype=np.float32)[:, None]
+    task = Task(np.zeros((4, 1), np.float32), np.array([0, 2, 0, 2]), u, 3, estimator)
+    PseudoLabelRounds(sample_rate=0.25, rounds=4).fit(task, Rng.root(0), lambda predict: None)
+    assert len(made) == 1
+    assert len(made[0].fits) == len(set(states)) == 5
+
+
 def test_no_rounds_is_supervised():
     u = np.zeros((0, 1), np.float32)
     fits: list = []

@@ -47,3 +47,21 @@ def test_its_random_state_fixes_it_and_labels_need_not_begin_at_zero():
     assert not np.array_equal(a.predict_proba(x), c.predict_proba(x))
     assert set(a.predict(x)) <= {2, 5, 9}
     np.testing.assert_allclose(a.predict_proba(x).sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_warm_start_goes_on_as_if_it_had_not_stopped():
+    """Weights and step size are kept: two fits of two epochs are one of four, but for the order of the rows."""
+    x, y = blobs(90, 3)
+    warm = BatchedSGD(batch=1, shuffle=False, max_iter=2, tol=None, warm_start=True)
+    whole = BatchedSGD(batch=1, shuffle=False, max_iter=4, tol=None).fit(x, y)
+    first = warm.fit(x, y).predict_proba(x)
+    np.testing.assert_allclose(warm.fit(x, y).predict_proba(x), whole.predict_proba(x), rtol=0, atol=1e-9)
+    cold = BatchedSGD(batch=1, shuffle=False, max_iter=2, tol=None).fit(x, y)
+    assert np.array_equal(cold.fit(x, y).predict_proba(x), first)
+
+
+def test_other_classes_begin_anew():
+    x, y = blobs(90, 3)
+    warm = BatchedSGD(max_iter=3, tol=None, warm_start=True).fit(x, y).fit(x, y + 1)
+    assert set(warm.predict(x)) <= {1, 2, 3}
+    assert np.array_equal(warm.predict_proba(x), BatchedSGD(max_iter=3, tol=None).fit(x, y + 1).predict_proba(x))
