@@ -14,7 +14,7 @@ from sslbench.errors import BadInput
 from sslbench.records import RECORDS_FILE, Record, Store, current
 from sslbench.report import grids, render, words
 from sslbench.report.evidence import Evidence, weigh
-from sslbench.report.gallery import hung
+from sslbench.report.gallery import draw_all
 from sslbench.report.grids import Grid, comparison_grid
 from sslbench.report.page import page
 from sslbench.report.published import Published, published_grid, read_published
@@ -82,7 +82,7 @@ def write_report(
 def _write(records: list[Record], store: Store, out: Path, theirs: list[Published], reload: bool) -> Report:
     comparison, cells = compare(records), frame(records)
     evidence = weigh(comparison, cells)
-    made = hung(records, comparison, evidence, store, out / "plots")
+    made = draw_all(records, comparison, evidence, store, out / "plots")
     damage = [*([store.damage_line()] if store.damage else []), *made.damage]
     damage = [line.replace(f"{store.folder}{os.sep}", "") for line in damage]  # a page is shown elsewhere, too
     known = published_grid(theirs, comparison)

@@ -23,6 +23,7 @@ _CORE = (
     "sslbench.networks.dropout",
     "sslbench.networks.initial",
     "sslbench.networks.mlp",
+    "sslbench.networks.pooling",
     "sslbench.scenarios.base",
     "sslbench.methods.base",
     "sslbench.methods.estimators",
