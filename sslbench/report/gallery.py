@@ -30,7 +30,9 @@ class Gallery:
     """What could not be read, in a line."""
 
 
-def draw_all(records: Sequence[Record], comparison: Comparison, evidence: Evidence, store: Store, folder: Path) -> Gallery:
+def draw_all(
+    records: Sequence[Record], comparison: Comparison, evidence: Evidence, store: Store, folder: Path
+) -> Gallery:
     """Draw all plots that apply into the folder.
 
     Raises:
