@@ -15,6 +15,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_S = 120.0
+"""How long to wait for what a fork still does when there is nothing left to take. It may be stuck: another thread of the process
+that it is of may have held, as it was made, what it waits for."""
+
 
 def cores() -> int:
     """Those that this process may use."""
@@ -25,7 +29,7 @@ def in_turns(work: Callable[[Iterator[int]], T], processes: int) -> list[T]:
     """What each of so many processes made of the places that it took: 0, 1, 2, …, of which each takes the next as it is ready.
 
     This process is the first of them, and the only one where there are no forks. A fork has none of its threads, so the work
-    must need none. What a fork has done that is lost is missing.
+    must need none. What a fork has done that is lost, or stuck, is missing.
 
     Args:
         work: of the places that one process takes, without end, one by one. What it returns is pickled.
@@ -56,6 +60,8 @@ def in_turns(work: Callable[[Iterator[int]], T], processes: int) -> list[T]:
             theirs.close()
         results = [work(places())]
         for _, pipe in forks:
+            if not pipe.poll(PATIENCE_S):
+                continue
             with contextlib.suppress(EOFError):  # it was lost
                 error, result = pipe.recv()
                 if error is not None:

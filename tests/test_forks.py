@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from sslbench import forks
 from sslbench.forks import in_turns
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux alone")
@@ -40,12 +41,14 @@ def test_what_is_raised_in_a_fork_is_raised_here():
         in_turns(work, 2)
 
 
-def test_the_share_of_a_fork_that_is_lost_is_missing():
+@pytest.mark.parametrize("end", [lambda: os.kill(os.getpid(), signal.SIGKILL), signal.pause], ids=["lost", "stuck"])
+def test_the_share_of_a_fork_that_does_not_answer_is_missing(end, monkeypatch):
+    monkeypatch.setattr(forks, "PATIENCE_S", 0.2)
     here = os.getpid()
 
     def work(places):
         if os.getpid() != here:
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
         return os.getpid()
 
     assert in_turns(work, 3) == [here]
