@@ -153,6 +153,11 @@ def test_help_and_lists_load_nothing_heavy(words):
     subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
 
 
+def test_what_workers_import_can_be_started_before_torch_is_imported():
+    code = "import sys, sslbench.preloading; assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_package_can_be_used_without_mlflow():
     code = "import sys; sys.modules['mlflow'] = None; import sslbench.runner, sslbench.report, sslbench.tracking, sslbench.cli"
     subprocess.run([sys.executable, "-c", code], check=True)

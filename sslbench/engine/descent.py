@@ -63,10 +63,9 @@ class Descent:
             weight_decay: L2 penalty, as part of the gradient.
         """
         self._whole, self._parts, self._stacked, self._decay = whole, list(parts), stacked, weight_decay
-        exact = (
-            torch.float64 if whole.device.type == "cpu" else torch.float32
-        )  # which is what fused kernels on CUDA read
-        self.rate = torch.full((), lr, dtype=exact, device=whole.device)
+        # float32 is what fused kernels on CUDA read
+        dtype = torch.float64 if whole.device.type == "cpu" else torch.float32
+        self.rate = torch.full((), lr, dtype=dtype, device=whole.device)
         """The learning rate, 0-d, above 0: to change it, write into it."""
         self.state = self._initial()
         """What it remembers: of the shape of `whole`, or 0-d. Changed in place."""

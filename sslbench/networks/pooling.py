@@ -11,7 +11,7 @@ def pooled(x: Tensor) -> Tensor:
     """As F.max_pool2d(x, 2): (n, channels, height, width) -> (n, channels, height // 2, width // 2).
 
     torch's kernel notes on a CPU where each maximum was, for a gradient. Two maxima, of neighbours in a column and then in a row,
-    take a third of its time.
+    take half of its time.
     """
     if x.device.type != "cpu" or x.requires_grad:
         return F.max_pool2d(x, 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,29 +41,22 @@ def draw_all(
         OSError: a file cannot be written.
     """
     arrays = _Arrays(store)
+    offered = list(plots.draw(records, comparison, evidence, arrays))
 
-    def offered() -> Iterator[Plot]:
-        return plots.draw(records, comparison, evidence, arrays)
-
-    def draw(places: Iterator[int]) -> tuple[dict[int, tuple[int, int]], dict[str, str]]:
-        """The plots at these places. Returns their widths and heights, and what is damaged."""
-        sizes, place = {}, next(places)
-        for i, plot in enumerate(offered()):
-            if i == place:
-                sizes[i], place = _draw(plot, folder), next(places)
-        return sizes, arrays.damaged
+    def draw(places: Iterator[int]) -> dict[int, tuple[int, int]]:
+        """The plots at these places. Returns the width and the height of each."""
+        own = itertools.takewhile(lambda place: place < len(offered), places)
+        return {place: _draw(offered[place], folder) for place in own}
 
     with canvas.style():
-        shares = in_turns(draw, min(cores(), PROCESSES))
-        sizes = {place: size for drawn, _ in shares for place, size in drawn.items()}
-        pictures, files = [], []
-        for i, plot in enumerate(offered()):
-            size = sizes.get(i) or _draw(plot, folder)  # one that a process has lost is drawn here
-            own = _files(plot, folder)
-            pictures.append(Picture(plot, own[0].read_bytes(), *size))
-            files += own
-    damaged = {key: line for _, found in shares for key, line in found.items()} | arrays.damaged
-    return Gallery(pictures, tuple(files), _told(damaged))
+        sizes = dict(ChainMap(*in_turns(draw, min(cores(), PROCESSES))))
+        # What a process has lost is drawn here.
+        sizes |= {place: _draw(plot, folder) for place, plot in enumerate(offered) if place not in sizes}
+    files = [_files(plot, folder) for plot in offered]
+    pictures = [
+        Picture(plot, own[0].read_bytes(), *sizes[i]) for i, (plot, own) in enumerate(zip(offered, files, strict=True))
+    ]
+    return Gallery(pictures, tuple(itertools.chain(*files)), _told(arrays.damaged))
 
 
 class _Arrays:
@@ -91,10 +86,11 @@ def _draw(plot: Plot, folder: Path) -> tuple[int, int]:
     figure = plot.figure()
     canvas.settle(figure)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    contents: list[Callable[[], bytes]] = [lambda: canvas.png(figure), lambda: canvas.svg(figure)]
-    for path, content in zip(_files(plot, folder), [*contents, plot.moving], strict=False):
-        assert content is not None
-        path.write_bytes(content())
+    png, svg, *gif = _files(plot, folder)
+    png.write_bytes(canvas.png(figure))
+    svg.write_bytes(canvas.svg(figure))
+    if plot.moving:
+        gif[0].write_bytes(plot.moving())
     return width, height
 
 

@@ -66,13 +66,12 @@ class BatchedSGD(ClassifierMixin, BaseEstimator):
         if not begun:
             self._weights = inputs.new_zeros(len(self.classes_), inputs.shape[1])
             self._bias = inputs.new_zeros(len(self.classes_))
-        self._seen = WARM * len(inputs) if begun else 0
-        best, stale = math.inf, 0
+        seen, best, stale = WARM * len(inputs) if begun else 0, math.inf, 0
         for epoch in range(self.max_iter):
             turn = torch.randperm(len(batches), generator=generator).tolist() if self.shuffle else range(len(batches))
-            self._epoch([batches[i] for i in turn], self._seen)
+            self._epoch([batches[i] for i in turn], seen)
             loss = float(F.binary_cross_entropy_with_logits(scores, targets, reduction="sum"))
-            self._seen, self.n_iter_ = self._seen + len(inputs), epoch + 1
+            seen, self.n_iter_ = seen + len(inputs), epoch + 1
             stale = stale + 1 if self.tol is not None and loss / len(inputs) > best - self.tol else 0
             best = min(best, loss / len(inputs))
             if stale == self.n_iter_no_change:

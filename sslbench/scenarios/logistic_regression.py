@@ -50,8 +50,8 @@ class LogisticRegression(Scenario):
     data: str
     """The data set: mnist5k, mnist, fashion-mnist or kmnist."""
     model: Literal["linear", "sgd", "sgd-batched", "boosted-trees"] = "linear"
-    """A linear layer; scikit-learn's SGDClassifier; the same in batches, and fitted anew from where it stood, many times faster;
-    or scikit-learn's HistGradientBoostingClassifier."""
+    """A linear layer; scikit-learn's SGDClassifier; the same in batches and with warm starts, several times faster; or
+    scikit-learn's HistGradientBoostingClassifier."""
     components: Count = 50
     """Principal components."""
     degree: Count = 2

@@ -13,7 +13,7 @@ from sslbench.report.tables import Comparison, frame
 
 
 def draw(records: Sequence[Record], comparison: Comparison, evidence: Evidence, arrays: Arrays) -> Iterator[Plot]:
-    """All plots that apply, one at a time so that little is in memory; none is drawn yet."""
+    """All plots that apply; none is drawn yet."""
     cells = frame(records)
     found = looks(comparison.methods)
     style = {method: found[method] for method in comparison.methods}
