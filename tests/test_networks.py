@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
@@ -13,6 +17,7 @@ from sslbench.networks import MLP, ConvNet, initial_parameters
 from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
 from sslbench.networks.pooling import pooled
+from sslbench.networks.winograd import filtered
 from sslbench.rng import Rng
 
 
@@ -122,23 +127,46 @@ def test_a_pass_that_shares_the_stem_equals_one_that_does_not(network, x):
     assert not shared[0].requires_grad
 
 
-@pytest.mark.parametrize("kernel", [5, (3, 2)])
-def test_a_convolution_with_a_way_of_its_own_back_to_its_input_is_a_convolution(kernel):
-    """Values, gradients, those within `torch.func.grad` and under `vmap`, and their own gradients, in float64."""
-    layer = nn.Conv2d(1, 4, kernel).double()
-    x = torch.randn(2, 1, 8, 7, dtype=torch.float64, requires_grad=True)
+def assert_is_the_layer(convolution, layer, x):
+    """Values, gradients, their own gradients, and those within `torch.func.grad` and under `vmap`, in float64."""
 
-    def gradients(convolution):
+    def found(convolution):
         value = convolution(x).tanh().sum()
         first = torch.autograd.grad(value, [x, *layer.parameters()], create_graph=True)
         second = torch.autograd.grad(first[0].square().sum(), [x, *layer.parameters()])
         within = vmap(grad(lambda x: convolution(x).tanh().sum()))(torch.stack([x, 2 * x]).detach())
         return value, *first, *second, within
 
-    ours, plain = gradients(lambda x: convolve(layer, x)), gradients(layer)
+    for ours, plain in zip(found(convolution), found(layer), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("kernel", [5, (3, 2)])
+def test_a_convolution_with_a_way_of_its_own_back_to_its_input_is_a_convolution(kernel):
+    layer = nn.Conv2d(1, 4, kernel).double()
+    x = torch.randn(2, 1, 8, 7, dtype=torch.float64, requires_grad=True)
+    assert_is_the_layer(partial(convolve, layer), layer, x)
     assert convolve(layer, x).grad_fn.name() != layer(x).grad_fn.name()
-    for a, b in zip(ours, plain, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+@given(height=st.integers(5, 14), width=st.integers(5, 14), n=st.integers(1, 3), out=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_minimal_filtering_is_a_convolution(height, width, n, out):
+    """Of one tile, of some, and of such as reach beyond the image."""
+    layer = nn.Conv2d(8, out, 5).double()
+    x = torch.randn(n, 8, height, width, dtype=torch.float64, requires_grad=True)
+    assert_is_the_layer(lambda x: filtered(x, layer.weight, layer.bias), layer, x)
+
+
+def test_minimal_filtering_rounds_little():
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(20, 40, 5), torch.randn(64, 20, 12, 12).relu()
+    layer.requires_grad_(False)
+    exact = layer.double()(x.double())
+    ours = convolve(layer.float(), x)
+    assert float((ours - exact).std() / exact.std()) < 5e-6
+    assert torch.equal(ours, filtered(x, layer.weight, layer.bias))
+    assert not torch.equal(ours, layer(x))  # the article's second layer goes this way
 
 
 @pytest.mark.parametrize(("network", "x"), [(ConvNet(10), (70, 1, 28, 28)), (MLP(2, (10, 10), 2), (70, 2))])

@@ -60,7 +60,7 @@ class ConvNet(Network):
         return F.relu(logits) if self.relu_logits else logits
 
     def _convolved(self, x: Tensor) -> Tensor:
-        convolved: Tensor = self.conv2(F.relu(pooled(convolve(self.conv1, x))))  # by way of (n, 20, 12, 12)
+        convolved: Tensor = convolve(self.conv2, F.relu(pooled(convolve(self.conv1, x))))  # by way of (n, 20, 12, 12)
         return convolved
 
 

@@ -24,6 +24,7 @@ _CORE = (
     "sslbench.networks.initial",
     "sslbench.networks.mlp",
     "sslbench.networks.pooling",
+    "sslbench.networks.winograd",
     "sslbench.scenarios.base",
     "sslbench.methods.base",
     "sslbench.methods.estimators",
