@@ -135,12 +135,16 @@ def equivalent_labels(log_counts: Array, means: Array, weights: Array, accuracy:
 def _worths(log_counts: Array, runs: Array, times: np.ndarray) -> Array:
     """`equivalent_labels` with each seed counted `times`, shape (resamples, seeds); unusable resamples are left out."""
     present = ~np.isnan(runs)
+    times, places = np.unique(times, axis=0, return_inverse=True)  # of three seeds there are ten resamples
     weights = times @ present.T  # (resamples, points + 1): runs that stand behind each mean
-    usable = (weights > 0).all(axis=1)
+    usable = np.all(weights > 0, axis=1)
     weights = weights[usable].astype(np.float64)
     means = (times[usable] @ np.where(present, runs, 0.0).T) / weights
     pairs = zip(means, weights, strict=True)
-    return np.array([equivalent_labels(log_counts, m[:-1], w[:-1], float(m[-1])) for m, w in pairs])
+    worths = np.empty(len(times))
+    worths[usable] = [equivalent_labels(log_counts, m[:-1], w[:-1], float(m[-1])) for m, w in pairs]
+    drawn = places.ravel()  # (numpy 2.0 gave a column)
+    return worths[drawn[usable[drawn]]]
 
 
 def _interval(log_counts: Array, runs: Array, rng: np.random.Generator, level: float, resamples: int) -> Interval:
