@@ -68,10 +68,9 @@ def test_measuring_the_gradients_does_not_touch_the_training(name):
     scenario = make_scenario("mnist5k-50", steps=12)
     problem, method_ = scenario.problem(rng_of(0)), make_method(name, scenario)
     one, other = (Training(method_, scenario, [problem], [rng_of(0)], CPU) for _ in range(2))
+    # Adam makes a whole step of a gradient that is next to nothing, such as float32's rounding.
     for training in (one, other):
-        in_float64(
-            training
-        )  # Adam makes a whole step of a gradient that is next to nothing, such as float32's rounding
+        in_float64(training)
     for (step, rows), (again, same) in zip(one.steps(), other.steps(), strict=True):
         one.advance(step, rows)
         other.advance(again, same, measured=True)
