@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
+import gc
 import itertools
 import json
 import os
@@ -241,10 +244,12 @@ def suite_parts(content: Mapping[str, Any], folder: Path, device: str) -> Callab
     return work
 
 
-def memory_over_cells(cells: int, folder: Path) -> Callable[[], list[int]]:
-    """Run many small cells in this process. Returns the most memory held in each tenth of them.
+def memory_over_cells(cells: int, folder: Path) -> Callable[[], dict[str, list[int]]]:
+    """Run many small cells in this process. Returns, for each tenth of them, the most memory and what is in use after it.
 
-    After a first cell of each method: what that imports (VAT's gradient torch's compiler) is no growth.
+    What is in use is what stays when the C library has given its free memory back: it keeps some for the next step, in pieces
+    whose number wanders. The first cell of each method is run before: what that imports (VAT's gradient torch's compiler) is
+    no growth.
     """
     content = {
         "name": "many",
@@ -258,18 +263,26 @@ def memory_over_cells(cells: int, folder: Path) -> Callable[[], list[int]]:
         store.prepare()
         return runner.make_plan(suite, store), store
 
-    def work() -> list[int]:
+    def work() -> dict[str, list[int]]:
         cpu = torch.device("cpu")
         first, store = planned(1, folder / "first")
         for _ in runner.run(first, store, InlineExecutor(), "cpu"):
             pass
         plan, store = planned(cells // len(METHODS), folder / "then")
-        held, tenth = [], len(plan.pending) / 10
+        most, in_use, tenth = list[int](), list[int](), len(plan.pending) / 10
         reset_peak_memory(cpu)
         for number, _ in enumerate(runner.run(plan, store, InlineExecutor(), "cpu"), 1):
-            if number >= tenth * (len(held) + 1):
-                held.append(peak_memory(cpu))
+            if number >= tenth * (len(most) + 1):
+                most.append(peak_memory(cpu))
+                _give_back_free_memory()
                 reset_peak_memory(cpu)
-        return held
+                in_use.append(peak_memory(cpu))
+        return {"most": most, "in_use": in_use}
 
     return work
+
+
+def _give_back_free_memory() -> None:
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -207,11 +207,13 @@ def parts(groups: Mapping[str, list[Info]]) -> list[str]:
 def memory(groups: Mapping[str, list[Info]]) -> list[str]:
     """Whether memory grows with the cells."""
     info = groups["memory"][0]
-    held = [value / 2**20 for value in info["tenths"]]
+    most, in_use = ([value / 2**20 for value in info["tenths"][what]] for what in ("most", "in_use"))
     return [
         "## Memory over many cells",
-        f"{info['name']} in one process, the most memory in each tenth of them: {', '.join(f'{m:.0f}' for m in held)} MiB. "
-        f"From the second tenth to the last: {100 * (held[-1] / held[1] - 1):+.1f} %.",
+        f"{info['name']} in one process. In use after each tenth of them, when malloc has given back what is free: "
+        f"{', '.join(f'{m:.0f}' for m in in_use)} MiB, from the second tenth to the "
+        f"last {100 * (in_use[-1] / in_use[1] - 1):+.1f} %; a method's first stack adds its program. The most within each tenth, "
+        f"which wanders with what malloc keeps for the next step: {', '.join(f'{m:.0f}' for m in most)} MiB.",
     ]
 
 
