@@ -28,6 +28,8 @@ class Size:
     quick: bool
     turn_s: float
     """A turn of the slower side is made to last about so long."""
+    steps: int
+    """A turn takes at least so many: in a few of them, what begins a turn counts more than in a cell of hundreds."""
     budget_s: float
     """Both sides' turns together, where `least` allows."""
     least: int
@@ -35,8 +37,8 @@ class Size:
     most: int
 
 
-FULL = Size(False, turn_s=0.5, budget_s=5.0, least=5, most=15)
-QUICK = Size(True, turn_s=0.02, budget_s=0.2, least=2, most=3)
+FULL = Size(False, turn_s=0.5, steps=10, budget_s=10.0, least=3, most=15)
+QUICK = Size(True, turn_s=0.02, steps=1, budget_s=0.2, least=2, most=3)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,13 +104,13 @@ class Turns:
         return self._sides[-1]
 
     def steps_a_turn(self, *sides: Player) -> int:
-        """How many steps (the work's argument) make a turn of the wanted length, after one to warm up."""
+        """How many steps (the work's argument) make a turn of at least the wanted length, after one to warm up."""
         times = []
         for side in sides:
             side.turn(1)
             some = side.turn(2)
             times.append(some.seconds / 2)
-        return max(1, min(2000, round(self.size.turn_s / max(times))))
+        return max(self.size.steps, min(2000, round(self.size.turn_s / max(times))))
 
     def measure(
         self, group: str, name: str, engine: Player, reference: Player, *args: Any, rounds: int = 0, warm: bool = True
