@@ -52,6 +52,7 @@ CHECKS = (
     Check("blind", behaviour.blind),
     Check("missing class", behaviour.missing_class),
     Check("stacked", behaviour.stacked, of_loss=True),
+    Check("replayed", behaviour.replayed, of_loss=True),
     Check("gradients", behaviour.gradients, of_loss=True),
     Check("weight zero", behaviour.weight_zero, of_loss=True),
 )

@@ -24,6 +24,8 @@ from sslbench.conformance.settings import (
 )
 from sslbench.conformance.subject import CPU, PATIENCE, Subject, descended, difference, predictions
 from sslbench.conformance.verdict import PASSED, Verdict, failed, place, raised_at, skipped, source_file
+from sslbench.engine import recorder
+from sslbench.engine.capture import Captured
 from sslbench.engine.training import Training
 from sslbench.methods.base import method
 from sslbench.scenarios.base import Problem
@@ -32,6 +34,9 @@ STEPS = 8
 """Steps of a training that is done from end to end."""
 CLOSE = 1e-4
 """How far a loss in a stack may be from the same loss alone, absolutely and relatively: rounding, and nothing else."""
+REPLAYS = 10
+"""Steps beyond a rehearsal's: the first few of each kind are not replayed."""
+NOT_REPEATABLE = "it is not repeatable, so that a difference tells nothing"
 NO_END = "its training ends with an error: see runs"
 GONE = (3, 9)
 """Classes whose labels are taken away: one in the middle, and the last."""
@@ -86,7 +91,7 @@ def blind(subject: Subject, kind: str) -> Verdict:
     problem, dataset = setting(kind).problem(), setting(kind).dataset()
     clean = subject.clean(kind)
     if difference(clean, subject.again(kind)):
-        return skipped("it is not repeatable, so that a difference tells nothing")
+        return skipped(NOT_REPEATABLE)
     with poisoned_dataset(dataset, problem.labelled):
         other = subject.trained(kind, poisoned(problem))
     if seen := difference(clean, other):
@@ -204,6 +209,26 @@ def _take(training: Training, stack: Training, place_: int) -> None:
         for mine, theirs in ((training.parameters, stack.parameters), (training.state, stack.state)):
             for name, value in mine.items():
                 value.copy_(theirs[name][place_] if not training.stacked else theirs[name][place_ : place_ + 1])
+
+
+def replayed(subject: Subject, kind: str) -> Verdict:
+    """Its steps can be recorded, and replayed without Python between them they compute the same, bit for bit."""
+    if difference(subject.clean(kind), subject.again(kind)):
+        return skipped(NOT_REPEATABLE)
+    problem, told = setting(kind).problem(), list[str]()
+    plain, training = (subject.training(kind, [problem], [0]) for _ in range(2))
+    recording = recorder(CPU, graphs=False)
+    assert recording is not None
+    captured = Captured(training, recording, lambda _, text, *__: told.append(text))
+    steps = subject.rehearsal(kind).enough + REPLAYS
+    expected = descended(plain, steps, problem)
+    seen = difference(expected, descended(training, steps, problem, captured.advance))
+    if told:
+        return skipped(f"{told[0]}, which takes longer")
+    if seen:
+        expected = "the same bits from replayed steps: what changes from step to step is in `step`, `rng` or Loss.state"
+        return failed(expected, seen, _loss(subject))
+    return PASSED
 
 
 def gradients(subject: Subject, kind: str) -> Verdict:

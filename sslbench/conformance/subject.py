@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, cast
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sslbench.conformance.settings import Probed, Setting, probe, rng_of, setting
 from sslbench.engine import obstacle, run
+from sslbench.engine.capture import Result
 from sslbench.engine.training import Training
 from sslbench.methods.base import LossMethod, method
 from sslbench.networks import initial_parameters
@@ -179,9 +180,12 @@ class Stack(Training):
     stacked = property(lambda self: True, lambda self, value: None)
 
 
-def descended(training: Training, steps: int, problem: Problem) -> dict[str, Tensor]:
-    """What so many steps leave."""
-    losses = [training.advance(step, rows)[0] for step, rows in islice(training.steps(), steps)]
+def descended(
+    training: Training, steps: int, problem: Problem, advance: Callable[..., Result] | None = None
+) -> dict[str, Tensor]:
+    """What so many steps leave, taken by the training's own `advance` or by another."""
+    advance = advance or training.advance
+    losses = [advance(step, rows)[0].clone() for step, rows in islice(training.steps(), steps)]
     kept = {f"loss of step {i}": loss for i, loss in enumerate(losses)}
     kept |= {f"parameter {name}": value.detach().clone() for name, value in training.parameters.items()}
     kept |= {f"state {name}": value.clone() for name, value in training.state.items()}

@@ -206,6 +206,28 @@ class CountsItsStack(Good):
 
 
 @dataclass(frozen=True)
+class CountsItsSteps(Good):
+    """Unpublished: a schedule in Python, which a recorded step does not see."""
+
+    def init(self, *args, **kwargs):
+        CALLS.clear()
+        return super().init(*args, **kwargs)
+
+    def unlabelled_term(self, model, batch, rng):
+        CALLS.append(1)
+        return super().unlabelled_term(model, batch, rng) * (1 if len(CALLS) < 9 else 2)
+
+
+@dataclass(frozen=True)
+class ReadsValues(Good):
+    """Unpublished: a condition in Python on what a tensor holds."""
+
+    def unlabelled_term(self, model, batch, rng):
+        term = super().unlabelled_term(model, batch, rng)
+        return term * 2 if float(term.detach()) > 1 else term
+
+
+@dataclass(frozen=True)
 class OtherBaseline(Good):
     """Unpublished: with weight 0 it is not supervised training."""
 

@@ -64,6 +64,7 @@ MISTAKES = [
     (broken.Explodes, "points", ["runs", "weight zero"], "inf at step 3"),
     (broken.AsksForItems, "points", ["runs"], "calling .item()"),
     (broken.CountsItsStack, "points", ["stacked"], "at step 0: "),
+    (broken.CountsItsSteps, "images", ["replayed", "stacked"], "differs by"),
     (broken.OtherBaseline, "points", ["weight zero"], "loss of step 0 differs"),
     (broken.NoSuchView, "points", ["runs"], "upside-down"),
     (broken.FitIgnoresThePool, "features", ["alive"], "the same, bit for bit"),
@@ -127,6 +128,13 @@ def test_what_has_no_right_form_is_not_trained(checked):
     found = checked(broken.NoDefault, ("points",))
     assert found["form"].status == "failed"
     assert all(v.status == "skipped" for name, v in found.items() if name.endswith("points"))
+
+
+def test_that_steps_cannot_be_recorded_is_told_and_no_failure_of_its_own(checked):
+    found = checked(broken.ReadsValues, ("images",))
+    assert set(failures(found)) == {"stacked-images"}  # which reads no value either
+    assert found["replayed-images"].status == "skipped"
+    assert re.search(r"cannot be recorded .*reads a tensor's value", found["replayed-images"].reason)
 
 
 def test_an_exemption_is_told(checked):
