@@ -32,7 +32,7 @@ from sslbench.executors.jobs import blank_record, common_provenance, work
 from sslbench.forks import cores
 from sslbench.methods.base import LossMethod, Sizes
 from sslbench.records import Record, Store, current
-from sslbench.scenarios.base import Scenario
+from sslbench.scenarios.base import Problem, Scenario
 from sslbench.suite import Cell, Method, Suite, data_digests, make_suite, seed_rng
 
 CHECKPOINTS = "checkpoints"
@@ -271,16 +271,21 @@ def _batched(group: Sequence[Planned], width: int) -> Iterator[tuple[Planned, ..
 
 def stack_widths(groups: Sequence[Sequence[Planned]], device: str) -> list[int]:
     """How many seeds of each group train together: as many as pay."""
-    problems = {}
-    for group in groups:
-        cell = group[0].cell
-        if cell.scenario_name not in problems:
-            problems[cell.scenario_name] = cell.scenario.problem(cell.rng)
+    known: dict[tuple[str, int], Problem] = {}
+
+    def problem(cell: Cell, place: int) -> Problem:
+        if (cell.scenario_name, place) not in known:
+            known[cell.scenario_name, place] = cell.scenario.problem(cell.rng)
+        return known[cell.scenario_name, place]
+
     return [
         engine.stack_width(
-            g[0].cell.method, g[0].cell.scenario, problems[g[0].cell.scenario_name], torch.device(device)
+            group[0].cell.method,
+            group[0].cell.scenario,
+            (problem(planned.cell, place) for place, planned in enumerate(group)),
+            torch.device(device),
         )
-        for g in groups
+        for group in groups
     ]
 
 

@@ -154,6 +154,7 @@ def test_cuda_draws_what_the_cpu_draws():
     assert torch.equal(cuda.permutation(1000).cpu(), cpu.permutation(1000))
     assert torch.equal(cuda.uniform(1000).cpu(), cpu.uniform(1000))
     torch.testing.assert_close(cuda.normal(1000).cpu(), cpu.normal(1000), rtol=1e-5, atol=1e-5)
+    assert torch.equal(cuda.noise(40, 784).cpu(), cpu.noise(40, 784))
 
 
 @pytest.mark.parametrize("steps", [range(80), [0, 1, 2, 3, 9, 10, 11, 5, 6, 7], [4, 4, 5, 5], [*range(40), *range(20)]])

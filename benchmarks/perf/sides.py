@@ -24,7 +24,7 @@ import threadpoolctl
 import torch
 from scipy.stats import binom
 
-from sslbench.engine.seeds import peak_memory, reset_peak_memory
+from sslbench.engine.seeds import arithmetic, peak_memory, reset_peak_memory
 from sslbench.executors.local import keep_freed_memory
 
 Work = Callable[..., Any]
@@ -110,7 +110,7 @@ def _serve(pipe: Connection, make: Make, args: Sequence[Any], device: str, engin
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        with threadpoolctl.threadpool_limits(threads):
+        with threadpoolctl.threadpool_limits(threads), arithmetic("float32"):  # on CUDA, too, on both sides
             where = torch.device(device)
             reset_peak_memory(where)
             before = peak_memory(where)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sslbench.conformance import behaviour, form
 from sslbench.conformance.settings import KINDS
-from sslbench.conformance.subject import CPU, Subject
+from sslbench.conformance.subject import Subject
 from sslbench.conformance.verdict import Verdict, failed, raised_at, skipped
 from sslbench.engine.seeds import single_thread
 from sslbench.suite import changed
@@ -86,7 +86,7 @@ class Case:
         """Look. What the method raises is a failure, too: of the first check that meets it."""
         if reason := self.impossible():
             return skipped(reason)
-        with single_thread(CPU):
+        with single_thread():
             if self.kind and not self.check.first and not self.subject.trains(self.kind):
                 return skipped(behaviour.NO_END)
             try:

@@ -226,8 +226,8 @@ def replayed(subject: Subject, kind: str) -> Verdict:
     if told:
         return skipped(f"{told[0]}, which takes longer")
     if seen:
-        expected = "the same bits from replayed steps: what changes from step to step is in `step`, `rng` or Loss.state"
-        return failed(expected, seen, _loss(subject))
+        promise = "the same bits from replayed steps: what changes from step to step is in `step`, `rng` or Loss.state"
+        return failed(promise, seen, _loss(subject))
     return PASSED
 
 

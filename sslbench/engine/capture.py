@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from sslbench.engine.training import Training
@@ -44,6 +45,7 @@ class Recorder(Protocol):
             changed: what the body changes in place.
 
         Raises:
+            OutOfMemoryError: of the device.
             RuntimeError: it cannot be recorded, or (by what is returned, at its first call) not be replayed. Nothing was changed.
         """
         ...
@@ -78,6 +80,8 @@ class Captured:
             result, self._replays[kind] = self._recorder.record(
                 body, [*self._training.changed(), *self._state.values()]
             )
+        except torch.OutOfMemoryError:  # a narrower stack may fit
+            raise
         except RuntimeError as error:
             self._refused, self._training.state = True, self._state
             why = str(error.__context__ or error).strip().partition("\n")[0]

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ from sslbench.scenarios.base import Problem, Scenario
 Method = LossMethod | FitMethod
 Precision = Literal["float32", "tf32"]
 
+STACK = 16
+"""Seeds of a stack, at most."""
 STACK_BYTES = 2 << 30
 """Inputs of a stack, at most, where each seed has inputs of its own."""
 
@@ -43,11 +45,20 @@ def obstacle(method: Method, scenario: Scenario) -> str | None:
     return None
 
 
-def stack_width(method: Method, scenario: Scenario, problem: Problem, device: torch.device) -> int:
-    """How many seeds train as one program: as many as pay and fit."""
+def stack_width(method: Method, scenario: Scenario, problems: Iterable[Problem], device: torch.device) -> int:
+    """How many seeds train as one program: as many as pay and fit.
+
+    Args:
+        problems: of the seeds; up to two are looked at, the second only where it matters whether seeds share their inputs.
+    """
+    posed = iter(problems)
+    problem = next(posed)
     if not descends(method, scenario) or not stacks(scenario.network(problem), device):
         return 1
-    return max(1, min(16, STACK_BYTES // (problem.x.numel() * problem.x.element_size())))
+    fitting = STACK_BYTES // (problem.x.numel() * problem.x.element_size())
+    if fitting < STACK and (other := next(posed, None)) is not None and other.x.data_ptr() == problem.x.data_ptr():
+        return STACK
+    return max(1, min(STACK, fitting))
 
 
 def run(
@@ -72,11 +83,12 @@ def run(
         graphs: replay the steps as CUDA graphs, on a CUDA device.
     """
     training = rngs if training is None else training
-    with single_thread(device), arithmetic(precision):
+    where = device if descends(method, scenario) else torch.device("cpu")
+    with single_thread(), arithmetic(precision):
         start = time.perf_counter()
         problems = [scenario.problem(rng) for rng in rngs]
         setup_s = (time.perf_counter() - start) / len(rngs)
-        reset_peak_memory(device)
+        reset_peak_memory(where)
         watch = [rng.child("evaluation") for rng in rngs]
         evaluations = [Evaluation(p, scenario.watched, rng) for p, rng in zip(problems, watch, strict=True)]
         if descends(method, scenario):
@@ -88,7 +100,7 @@ def run(
             outcomes = [
                 fit(method, scenario, *each, progress) for each in zip(problems, evaluations, training, strict=True)
             ]
-        memory = peak_memory(device)
+        memory = peak_memory(where)
         maps = [
             tsne_map(p, e.watched, rng) if scenario.tsne else {}
             for p, e, rng in zip(problems, evaluations, watch, strict=True)
@@ -169,14 +181,12 @@ def arithmetic(precision: Precision) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def single_thread(device: torch.device) -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """One thread for the arithmetic of a cell: sums then have one order, so that a cell has the same bits beside any other.
 
-    The cores are kept busy by several cells at a time.
+    The cores are kept busy by several cells at a time. It holds beside a CUDA device, too: features, tables of noise and what
+    scikit-learn fits are made on the CPU, and would depend on its number of cores.
     """
-    if device.type != "cpu":
-        yield
-        return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -290,8 +290,15 @@ def timed_out(job: Job, trace: str = "") -> tuple[CellResult, ...]:
 
 
 def _cause(error: BaseException) -> Cause:
-    """Memory that could not be had is told by four exceptions, two of which only say so in their message."""
-    said = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    """Memory that could not be had is told by many exceptions, most of which only say so in their message."""
+    said = (
+        "can't allocate memory",
+        "out of memory",
+        "ALLOC_FAILED",  # cuBLAS
+        "ALLOCATION_FAILED",  # cuDNN
+        "CUBLAS_STATUS_NOT_INITIALIZED",  # cuBLAS, where its workspace does not fit
+        "nable to find an engine",  # cuDNN, where none of its workspaces does
+    )
     told = isinstance(error, RuntimeError) and any(words in str(error) for words in said)
     return "memory" if told or isinstance(error, MemoryError | torch.OutOfMemoryError) else "method"
 

@@ -154,7 +154,8 @@ class Step:
     @property
     def progress(self) -> Tensor:
         """Share of the training that is done, in [0, 1), float32."""
-        return self.index / self.total
+        # Not by a number of the host: CUDA would multiply by its reciprocal, which rounds otherwise.
+        return self.index / torch.full((), self.total, dtype=torch.float32, device=self.index.device)
 
 
 @dataclass(frozen=True)

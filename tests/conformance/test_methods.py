@@ -95,7 +95,7 @@ def test_a_state_stacked_equals_alone(name, kind):
     method_, rngs = make_method(name, scenario), [rng_of(0), rng_of(1)]
     problems = [scenario.problem(rng) for rng in rngs]
     alone = [Training(method_, scenario, [p], [r], CPU) for p, r in zip(problems, rngs, strict=True)]
-    wide = stack_width(method_, scenario, problems[0], CPU) > 1
+    wide = stack_width(method_, scenario, problems, CPU) > 1
     together = [Training(method_, scenario, problems, rngs, CPU)] if wide else alone
     for training in {*together, *alone}:
         for step, rows in training.steps():

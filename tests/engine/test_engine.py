@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sslbench.engine import run, stack_width
+from sslbench.engine import run, seeds, stack_width
 from sslbench.engine.batches import Stream
 from sslbench.engine.evaluation import Evaluation
 from sslbench.engine.training import Training
@@ -65,7 +65,7 @@ def test_the_same_cell_twice_is_the_same_bit_for_bit_whatever_is_beside_it(kind)
     alone = run(method, scenario, [rng_of(1)], CPU)[0]
     torch.manual_seed(123)
     torch.rand(100)
-    width = stack_width(method, scenario, scenario.problem(rng_of(1)), CPU)
+    width = stack_width(method, scenario, [scenario.problem(rng_of(1))], CPU)
     beside = run(method, scenario, [rng_of(s) for s in (0, 1, 2, 3, 4)[: max(2, width)]], CPU)[1] if width > 1 else None
     again = run(method, scenario, [rng_of(1)], CPU)[0]
     for other in filter(None, (beside, again)):
@@ -247,17 +247,33 @@ def test_two_moons_as_the_field_knows_them(method, least, most):
     assert least <= np.mean([o.metrics["accuracy"]["final"] for o in outcomes]) <= most
 
 
+def test_seeds_that_share_their_inputs_stack_whatever_the_size_of_these(monkeypatch):
+    monkeypatch.setattr(seeds, "STACK_BYTES", 1 << 20)
+    width = {}
+    for kind in ("mnist5k-50", "mnist5k-1000-logreg", "two-moons-6"):
+        scenario = make_scenario(kind)
+        problems = (scenario.problem(rng_of(seed)) for seed in (0, 1))
+        width[kind] = stack_width(make_method("supervised"), scenario, problems, torch.device("cuda"))
+    # 16 MB that all seeds share, 27 MB of each seed's own, and a few kB
+    assert width == {"mnist5k-50": 16, "mnist5k-1000-logreg": 1, "two-moons-6": 16}
+
+
 @pytest.mark.cuda
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("kind", ["two-moons-6", "mnist5k-50", "mnist5k-1000-logreg"])
 @pytest.mark.parametrize("method", ["supervised", "pseudo-label", "pi-model", "vat"])
-def test_cuda_begins_like_the_cpu(method, kind):
-    scenario = make_scenario(kind, steps=3, points=1)
-    problem = scenario.problem(rng_of(0))
-    losses = []
-    for device in ("cpu", "cuda"):
-        training = Training(make_method(method, scenario), scenario, [problem], [rng_of(0)], torch.device(device))
-        losses.append([float(training.advance(step, rows)[0][0]) for step, rows in training.steps()])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+def test_cuda_begins_like_the_cpu(method, kind, count):
+    """Alone and in a stack, where convolutions are others."""
+    scenario, rngs = make_scenario(kind, steps=3, points=1), [rng_of(seed) for seed in range(count)]
+    problems = [scenario.problem(rng) for rng in rngs]
+
+    def losses(problems, rngs, device):
+        training = Training(make_method(method, scenario), scenario, problems, rngs, torch.device(device))
+        return torch.stack([training.advance(step, rows)[0].cpu() for step, rows in training.steps()], dim=1)
+
+    with seeds.arithmetic("float32"):
+        alone = torch.cat([losses([p], [r], "cpu") for p, r in zip(problems, rngs, strict=True)])
+        torch.testing.assert_close(losses(problems, rngs, "cuda"), alone, rtol=1e-2, atol=1e-4)
 
 
 def test_the_watched_pseudo_labels_are_kept_over_training():
