@@ -34,7 +34,7 @@ STEPS = 8
 """Steps of a training that is done from end to end."""
 CLOSE = 1e-4
 """How far a loss in a stack may be from the same loss alone, absolutely and relatively: rounding, and nothing else."""
-REPLAYS = 10
+REPLAYS = 6
 """Steps beyond a rehearsal's: the first few of each kind are not replayed."""
 NOT_REPEATABLE = "it is not repeatable, so that a difference tells nothing"
 NO_END = "its training ends with an error: see runs"
