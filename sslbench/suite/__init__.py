@@ -2,7 +2,7 @@
 
 name = "quick"
 seed = 0                       # keys every draw
-precision = "float32"          # or "tf32", on CUDA: faster, but VAT's small probe is less than it can tell apart
+precision = "float32"          # or "tf32", on CUDA: coarse for VAT's small probe
 cuda_graphs = false            # on CUDA: replay training steps as graphs
 timeout = 30                   # minutes that a cell may take; as long as it takes, if left out
 checkpoint_every = 5           # minutes of training that a kill may cost a cell, at most; 0: no checkpoints
