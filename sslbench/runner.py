@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -330,52 +329,6 @@ def rerun(record: Record, device: str) -> Record:
     graphs = bool(record.provenance.get("cuda_graphs"))
     job = Job((cell,), (key,), device, common_provenance(device), cuda_graphs=graphs)
     return work(job, lambda done, total, loss: None)[0].record
-
-
-PROBE_STEPS = 4
-
-
-def seconds_per_cell(plan: Plan, device: str) -> dict[tuple[str, str], float]:
-    """Estimated seconds of each pending cell by (method, scenario): from finished cells with the same settings, else by
-    timing a few steps; NaN where that device is on other machines.
-
-    Raises:
-        BadInput: a method fails in these steps.
-    """
-    estimates: dict[tuple[str, str], float] = {}
-    for p in plan.pending:
-        pair = p.cell.method_name, p.cell.scenario_name
-        if pair in estimates:
-            continue
-        like = blank_record(p.cell, p.key, "ok", "")
-        known = [
-            sum(r.timing.get(part, 0.0) for part in ("setup_s", "train_s", "eval_s"))
-            for r in plan.history
-            if r.status == "ok" and r.scenario["params"] == like.scenario["params"] and _same_method(r, like)
-        ]
-        here = device == "cpu" or torch.cuda.is_available()
-        estimates[pair] = sum(known) / len(known) if known else _probe(p.cell, device) if here else math.nan
-    return estimates
-
-
-def _same_method(one: Record, other: Record) -> bool:
-    return all(one.method.get(part) == other.method.get(part) for part in ("base", "params", "code"))
-
-
-def _probe(cell: Cell, device: str) -> float:
-    """Seconds that the whole cell would take, judged by its first steps."""
-    scenario = cell.scenario
-    short = dataclasses.replace(scenario, steps=min(PROBE_STEPS, scenario.steps), points=1)
-    try:
-        timing = engine.run(cell.method, short, [cell.rng], torch.device(device))[0].timing
-    except Exception as error:
-        raise BadInput(
-            f"{cell.method_name} on {cell.scenario_name} fails in its first steps: {type(error).__name__}: {error}. "
-            f"`sslbench check {cell.method_base}` says where."
-        ) from error
-    if not engine.descends(cell.method, scenario):  # there are no steps: that was all of it
-        return timing["setup_s"] + timing["train_s"] + timing["eval_s"]
-    return timing["setup_s"] + scenario.steps / short.steps * timing["train_s"] + scenario.points * timing["eval_s"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import multiprocessing
 import pytest
 
 from sslbench import runner
-from sslbench.engine import Outcome
 from sslbench.errors import BadInput
 from sslbench.executors import InlineExecutor, LocalExecutor, Started
 from sslbench.records import Store, current
@@ -202,39 +201,9 @@ def test_few_jobs_are_split_so_that_no_worker_idles(mini, tmp_path):
     assert [len(j.cells) for j in runner.make_jobs(plan, "cpu", 4)] == [2, 2, 2]
 
 
-def test_an_estimate_comes_from_finished_cells_or_from_a_few_steps(mini, tmp_path):
-    suite = mini(seeds=1)
-    measured = runner.seconds_per_cell(runner.make_plan(suite, Store(tmp_path)), "cpu")
-    assert set(measured) == {("supervised", "two-moons-6"), ("vat", "two-moons-6")}
-    assert all(s > 0 for s in measured.values())
-    sweep(suite, tmp_path)
-    more = runner.seconds_per_cell(runner.make_plan(mini(seeds=2), Store(tmp_path)), "cpu")
-    spent = {r.method["name"]: r.timing for r in Store(tmp_path).load()}
-    for (method, _), seconds in more.items():
-        assert seconds == pytest.approx(sum(spent[method][k] for k in ("setup_s", "train_s", "eval_s")))
-
-
-def test_the_estimate_of_a_fit_does_not_grow_with_the_steps(mini, tmp_path, monkeypatch):
-    timing = {"setup_s": 1.0, "train_s": 10.0, "eval_s": 0.5}
-    monkeypatch.setattr(runner.engine, "run", lambda *given: [Outcome("ok", timing=timing)])
-    suite = mini(seeds=1, methods=["supervised", "label-propagation"])  # 6 steps, of which 4 are tried; 2 points
-    found = runner.seconds_per_cell(runner.make_plan(suite, Store(tmp_path)), "cpu")
-    assert found == {("supervised", "two-moons-6"): 17.0, ("label-propagation", "two-moons-6"): 11.5}
-
-
 def test_no_workers_are_refused():
     with pytest.raises(BadInput, match="at least 1"):
         LocalExecutor(0)
-
-
-def test_a_method_that_fails_at_once_is_one_line_of_the_estimate(mini, tmp_path, monkeypatch):
-    def fails(*given, **named):
-        raise ArithmeticError("no such thing")
-
-    plan = runner.make_plan(mini(methods=["vat"]), Store(tmp_path))
-    monkeypatch.setattr(runner.engine, "run", fails)
-    with pytest.raises(BadInput, match="vat on two-moons-6 fails in its first steps: ArithmeticError: no such thing"):
-        runner.seconds_per_cell(plan, "cpu")
 
 
 def test_a_plan_says_of_finished_cells_that_another_device_computed_them(mini, tmp_path):

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "merging": {"records"},
     "executors": {"data.base", "engine", "preloading", "records", "suite", "registry"},
     "runner": {"engine", "executors", "forks", "records", "suite", "methods.base", "scenarios.base"},
+    "estimates": {"engine", "executors", "records", "runner"},
     "tuning": {"__version__", "executors", "methods.base", "records", "runner", "stats", "suite", "toml"},
     "tracking": {"records"},
     "report": {"forks", "records", "stats", "metrics"},

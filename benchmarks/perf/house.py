@@ -14,7 +14,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -26,7 +25,7 @@ from sslbench.executors import InlineExecutor
 from sslbench.executors.jobs import blank_record
 from sslbench.records import Record, Store
 from sslbench.report import write_report
-from sslbench.suite import Suite, make_suite
+from sslbench.suite import Overrides, Suite, make_suite, read_suite
 
 METHODS = ["supervised", "pseudo-label", "pi-model", "vat"]
 SCENARIOS = ["mnist5k-10", "mnist5k-20", "mnist5k-50", "mnist5k-1000", "mnist5k-1000-no7"]
@@ -204,13 +203,13 @@ def plain_mlflow(folder: Path) -> Callable[[int], int]:
 # Shares and memory of a suite -----------------------------------------------------------------------------------------
 
 
-def suite_parts(content: Mapping[str, Any], folder: Path, device: str) -> Callable[[], dict[str, float]]:
-    """Run a suite in this process as `sslbench run` does. Returns the seconds of each part."""
+def suite_parts(path: Path, overrides: Overrides, folder: Path, device: str) -> Callable[[], dict[str, float]]:
+    """Run a suite file in this process as `sslbench run` does. Returns the seconds of each part."""
 
     def work() -> dict[str, float]:
         clock = time.perf_counter
         begin = clock()
-        suite, store = make_suite(content), Store(folder)
+        suite, store = read_suite(path, overrides), Store(folder)
         plan = runner.make_plan(suite, store)
         store.prepare()
         cells = [blank_record(p.cell, p.key, "ok", "") for p in plan.planned]

@@ -13,6 +13,7 @@ PARTS = {
     "suite": "whole suites from the command line",
     "logistic": "the article's logistic pseudo-labelling",
     "house": "evaluation, store, report, MLflow, start-up, memory",
+    "shares": "where the time of suites goes",
 }
 """By name: what is in it."""
 _OF_NETWORK = {"convolution": "convolutions", "two moons": "points", "linear": "features"}
@@ -22,6 +23,7 @@ _OF_FUNCTION = {
     "test_vat_over_supervised": "cells",
     "test_suite": "suite",
     "test_logistic_rounds": "logistic",
+    "test_shares_of_a_suite": "shares",
 }
 
 
@@ -33,8 +35,8 @@ def part_of(file: str, function: str, parameters: Mapping[str, Any]) -> str:
         function: its name.
         parameters: what it is parametrised by.
     """
-    if file == "test_house":
-        return "house"
     if function in _OF_FUNCTION:
         return _OF_FUNCTION[function]
+    if file == "test_house":
+        return "house"
     return next(part for network, part in _OF_NETWORK.items() if parameters["network"].startswith(network))
