@@ -64,7 +64,8 @@ def tell_died(store: Store) -> None:
 def tell_estimate(plan: Plan, device: str, workers: int) -> None:
     from sslbench.estimates import seconds_per_cell
 
-    seconds = seconds_per_cell(plan, device, workers)
+    with err.status("Timing a few steps of each method on each scenario"):
+        seconds = seconds_per_cell(plan, device, workers)
     table = Table("cell", "state", "estimate", box=None, padding=(0, 2, 0, 0))
     total = 0.0
     for p in plan.planned:
