@@ -62,7 +62,7 @@ format: setup  ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-perf: setup  ## speed and memory against plain loops: an hour and a half (PARTS=suite; DEVICE=cuda; QUICK=1 for a look at whether it works)
+perf: setup  ## speed and memory against plain loops: about two hours (PARTS=suite; DEVICE=cuda; QUICK=1 for a look at whether it works)
 	@$(BIN)/python -m benchmarks.perf $(PERF) --device $(DEVICE) $(if $(QUICK),--quick) $(PARTS)
 
 growth: setup  ## what a suite of 100, 1,000 and 10,000 cells costs: results/reliability (SIZES=100,1000)
