@@ -20,7 +20,8 @@ PROBE_STEPS = 12
 
 def seconds_per_cell(plan: Plan, device: str, workers: int) -> dict[tuple[str, str], float]:
     """Estimated seconds of each pending cell by (method, scenario): from finished cells with the same settings, else by
-    timing a few steps of a stack as it would run; NaN where that device is on other machines.
+    timing a few steps of a stack as it would run; NaN where that device is on other machines. A method that begins with steps of
+    another kind is judged by these.
 
     Args:
         workers: how many jobs there would be at a time.
