@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from sslbench.methods.base import Model
-from sslbench.networks import MLP, ConvNet, initial_parameters
+from sslbench.networks import MLP, ConvNet, frozen, initial_parameters
 from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
 from sslbench.networks.pooling import pooled
@@ -104,6 +104,39 @@ def test_initial_weights_have_a_key_and_the_default_range():
 def test_layers_without_known_initial_weights_are_refused(layer):
     with pytest.raises(TypeError, match="batch statistics|no initial weights"):
         initial_parameters(nn.Sequential(layer), Rng.root(0))
+
+
+@given(
+    height=st.integers(14, 29),
+    width=st.integers(14, 29),
+    n=st.integers(1, 5),
+    channels=st.integers(1, 3),
+    kernel=st.sampled_from([3, 5]),
+)
+@settings(max_examples=20, deadline=None)
+def test_two_layers_without_a_gradient_are_the_two_layers(height, width, n, channels, kernel):
+    """Whatever pooling leaves over, and where the last images are fewer than those before."""
+    first, second = nn.Conv2d(channels, 4, kernel).double(), nn.Conv2d(4, 3, 5).double()
+    x = torch.randn(n, channels, height, width, dtype=torch.float64)
+    with torch.no_grad():
+        ours = frozen.convolved(first, second, x, chunk=2)
+        torch.testing.assert_close(ours, second(F.relu(F.max_pool2d(first(x), 2))), rtol=1e-11, atol=1e-11)
+
+
+def test_a_frozen_model_passes_without_what_a_gradient_takes():
+    torch.manual_seed(0)
+    network, x = ConvNet(10), torch.rand(70, 1, 28, 28)
+    model = Model(network, dict(network.named_parameters()), stacked=False)
+    assert frozen.suits(network.requires_grad_(False).conv1, network.conv2, x)
+    stem = model.frozen()._pass(x, None, part="stem")
+    assert stem.stride(0) == 1  # the images are in the innermost place
+    network.requires_grad_()
+    assert not frozen.suits(network.conv1, network.conv2, x)
+    trained = network.stem(x)
+    assert trained.requires_grad
+    assert trained.stride(0) > 1
+    torch.testing.assert_close(model.frozen()(x), model(x), rtol=1e-5, atol=1e-6)
+    assert float((stem - trained.detach()).std() / stem.std()) < 5e-6
 
 
 @pytest.mark.parametrize(("network", "x"), [(ConvNet(10), (70, 1, 28, 28)), (MLP(2, (10, 10), 2), (70, 2))])

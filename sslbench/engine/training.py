@@ -23,7 +23,7 @@ from sslbench.networks import initial_parameters
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Problem, Scenario
 
-EVALUATION_ROWS = 128
+EVALUATION_ROWS = 192
 """Examples evaluated at once on a CPU: so many stay in its cache."""
 CUDA_EVALUATION_ROWS = 2048
 """Likewise of each seed on CUDA: so many of a whole stack fit its memory."""

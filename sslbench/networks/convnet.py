@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sslbench.networks import frozen
 from sslbench.networks.base import Network
 from sslbench.networks.convolution import convolve
 from sslbench.networks.dropout import dropout
@@ -47,6 +48,8 @@ class ConvNet(Network):
 
     def stem(self, x: Tensor) -> Tensor:
         """(n, channels, height, width) -> (n, 40, h, w), of 28 x 28 images 8 x 8: all that comes before the first dropout."""
+        if frozen.suits(self.conv1, self.conv2, x):
+            return frozen.convolved(self.conv1, self.conv2, x, CHUNK)
         if x.device.type == "cpu" and len(x) > CHUNK:
             return torch.cat([self._convolved(part) for part in x.split(CHUNK)])
         return self._convolved(x)

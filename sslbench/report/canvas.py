@@ -79,7 +79,7 @@ def panels(count: int, size: tuple[float, float] | None = None, *, shared: bool 
         size: inches of each; small ones, if not given.
         shared: all have the same axes.
     """
-    columns = min(count, 4 if size is not None or count > 9 else 3)
+    columns = beside(count, small=size is None)
     lines = math.ceil(count / columns)
     width, height = size or (2.6 if columns == 4 else 3.1, 2.4)
     drawn = figure(max(width * columns, 5), height * lines + 0.4)
@@ -87,6 +87,11 @@ def panels(count: int, size: tuple[float, float] | None = None, *, shared: bool 
     for empty in axes[count:]:
         bare(empty)
     return drawn, axes
+
+
+def beside(count: int, *, small: bool) -> int:
+    """How many of so many panels stand beside each other."""
+    return min(count, 3 if small and count <= 9 else 4)
 
 
 def settle(drawn: Figure) -> None:

@@ -21,6 +21,7 @@ _CORE = (
     "sslbench.networks.convnet",
     "sslbench.networks.convolution",
     "sslbench.networks.dropout",
+    "sslbench.networks.frozen",
     "sslbench.networks.initial",
     "sslbench.networks.mlp",
     "sslbench.networks.pooling",

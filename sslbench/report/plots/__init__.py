@@ -17,7 +17,7 @@ def draw(records: Sequence[Record], comparison: Comparison, evidence: Evidence, 
     cells = frame(records)
     found = looks(comparison.methods)
     style = {method: found[method] for method in comparison.methods}
-    done = [r for r in records if r.status == "ok"]
+    done = sorted((r for r in records if r.status == "ok"), key=lambda r: comparison.methods.index(r.method["name"]))
     if evidence.ranking is not None:
         yield ranks.plot(evidence.ranking, style)
     yield from labels.draw(cells, comparison, evidence, style)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sslbench.records import Record
-from sslbench.report.canvas import Plot, figure, panels, slug
+from sslbench.report.canvas import Plot, beside, figure, panels, slug
 from sslbench.report.plots.matrix import FRAMED, matrix
 
 
@@ -39,9 +39,12 @@ def confusion_figure(records: Sequence[Record]) -> Figure:
     """What each class is taken for on one scenario, in percent of the class, a panel a method, mean over the seeds."""
     methods = list(dict.fromkeys(r.method["name"] for r in records))
     drawn, places = panels(len(methods), (2.6, 2.75))
-    for axes, method in zip(places, methods, strict=False):
+    columns = beside(len(methods), small=False)
+    for place, (axes, method) in enumerate(zip(places, methods, strict=False)):
         counts = np.mean([r.metrics["confusion"] for r in records if r.method["name"] == method], axis=0)
-        matrix(axes, counts, _class_names(records[0]), records[0].scenario["missing"])
+        lowest = place + columns >= len(methods)  # of its column
+        names, missing = _class_names(records[0]), records[0].scenario["missing"]
+        matrix(axes, counts, names, missing, left=place % columns == 0, below=lowest)
         axes.set_title(method)
     return drawn
 

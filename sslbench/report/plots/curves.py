@@ -77,7 +77,9 @@ def overview_figure(records: Sequence[Record], style: Mapping[str, Look]) -> Fig
 def _epochs_axis(axes: Axes, records: Sequence[Record]) -> None:
     """Passes over the unlabelled pool along the top, where they are alike for all methods that make any."""
     lines = {
-        tuple(line.items()) for r in records if len(line := _points(r, "unlabelled_epochs")) > 1 and line.max() > 0
+        tuple(line.items())
+        for r in records
+        if len(line := _values(r, "unlabelled_epochs")) > 1 and max(line.values()) > 0
     }
     if len(lines) != 1:
         return
@@ -128,16 +130,21 @@ def _floor(records: Sequence[Record]) -> float:
 
 def _defined(record: Record, curve: str) -> bool:
     """A line needs two points."""
-    return len(_points(record, curve)) > 1
+    return len(_values(record, curve)) > 1
 
 
 def _points(record: Record, curve: str) -> pd.Series:
     """The curve by step, without the steps at which it is not defined."""
+    found = _values(record, curve)
+    return pd.Series(list(found.values()), index=list(found), dtype=float)
+
+
+def _values(record: Record, curve: str) -> dict[float, float]:
+    """The same as a dict: there are many, and most are only counted."""
     steps, values = record.curves.get("step") or [], record.curves.get(curve) or []
     if curve == "unlabelled_weight" and not any(v is not None for v in record.curves.get("unlabelled_loss") or []):
         values = []  # the weight of a term that is not there
-    found = {s: v for s, v in zip(steps, values, strict=False) if s is not None and v is not None}
-    return pd.Series(found, dtype=float)
+    return {s: v for s, v in zip(steps, values, strict=False) if s is not None and v is not None}
 
 
 def _curve(

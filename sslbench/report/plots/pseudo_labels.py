@@ -51,36 +51,44 @@ def destinations(found: Sequence[Mapping[str, np.ndarray]], classes: int) -> Int
 def destinations_figure(counts: Mapping[str, Ints], names: Sequence[str], missing: Sequence[int]) -> Figure:
     """A row a method: matrices over training, and what the classes without labels are taken for, as shares of them.
 
-    Classes are named at the left and below alone: each name on a matrix would take a hundredth of a second to draw.
+    What all rows have in common stands above and below: each word would take a hundredth of a second to draw.
     """
     columns = min(MOMENTS, max(map(len, counts.values())))
-    drawn = figure(2.15 * columns + 3.6, 2.55 * len(counts) + 0.2)
+    drawn = figure(2.15 * columns + 3.6, 2.25 * len(counts) + 0.5)
     panels = drawn.subplots(len(counts), columns + 1, squeeze=False, width_ratios=[1] * columns + [1.5])
+    begin = 100 / max(2, *map(len, counts.values()))
+    above: list[str] = []
     for place, (row, (method, matrices)) in enumerate(zip(panels, counts.items(), strict=True), 1):
+        last = place == len(panels)
         moments = np.linspace(0, len(matrices) - 1, columns).round().astype(int)
-        for axes, moment in zip(row, moments, strict=False):
-            matrix(axes, matrices[moment], names, missing)
-            axes.tick_params(labelleft=axes is row[0], labelbottom=place == len(panels), length=0)
-            axes.set_title(f"after {(moment + 1) / len(matrices):.0%} of training", fontsize=9)
+        titles = [f"after {(moment + 1) / len(matrices):.0%} of training" for moment in moments]
+        for axes, moment, title in zip(row, moments, titles, strict=False):
+            matrix(axes, matrices[moment], names, missing, left=axes is row[0], below=last)
+            axes.tick_params(length=0)
+            if titles != above:
+                axes.set_title(title, fontsize=9)
         row[0].set_ylabel(f"{method}\ntrue class")
-        _shares(row[-1], matrices[:, list(missing)].sum(axis=1), names, missing)
+        _shares(row[-1], matrices[:, list(missing)].sum(axis=1), names, begin)
+        row[-1].tick_params(labelbottom=last)
+        above = titles
+    panels[0, -1].set_title(f"class {', '.join(names[c] for c in missing)} is taken for", fontsize=9)
+    panels[-1, -1].set_xlabel("% of training")
     return drawn
 
 
-def _shares(axes: Axes, counts: Ints, names: Sequence[str], missing: Sequence[int]) -> None:
-    """Stacked shares over training of the classes that at least one in thirty is taken for; the rest in grey."""
-    counts = (
-        counts.repeat(2, axis=0) if len(counts) == 1 else counts
-    )  # a method that is fitted once: the same throughout
+def _shares(axes: Axes, counts: Ints, names: Sequence[str], begin: float) -> None:
+    """Stacked shares over training, from `begin` percent of it, of the classes that at least one in thirty is taken for; the
+    rest in grey."""
+    if len(counts) == 1:  # a method that is fitted once: the same throughout
+        counts = counts.repeat(2, axis=0)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (points, classes)
     shown = [c for c in np.argsort(-shares.mean(axis=0)) if shares[:, c].max() >= 100 / 30]
     rest = 100 - shares[:, shown].sum(axis=1)
-    x = np.linspace(100 / len(shares), 100, len(shares))
+    x = np.linspace(begin, 100, len(shares))
     colours = [*(class_colours(len(names))[c] for c in shown), "#cccccc"]
     labels = [*(names[c] for c in shown), "others"]
     axes.stackplot(x, *(shares[:, c] for c in shown), rest, colors=colours, labels=labels, lw=0)
-    axes.set(xlim=(x[0], 100), ylim=(0, 100), xlabel="% of training", ylabel="% of its pseudo-labels")
-    axes.set_title(f"class {', '.join(names[c] for c in missing)} is taken for", fontsize=9)
+    axes.set(xlim=(begin, 100), ylim=(0, 100), ylabel="% of its pseudo-labels")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, reverse=True)
     axes.grid(False)
 
