@@ -37,6 +37,7 @@ class Sweep:
         self._begun: dict[Job, float] = {}
         self._resumed: dict[Job, Resumed] = {}
         self._waiting = Counter(_pair(p.cell) for p in plan.pending)
+        self._steps = {p.cell.scenario_name: p.cell.scenario.steps for p in plan.pending}
         self._seconds: dict[tuple[str, str], list[float]] = {}
         self.scores = Scores(plan)
         self._read: set[tuple[str, str]] = set()
@@ -94,10 +95,16 @@ class Sweep:
         return left / self.workers
 
     def _cell_seconds(self, pair: tuple[str, str]) -> float:
-        """Mean time of a cell: of the same method and scenario, else of the method, else of all so far."""
-        method, _ = pair
-        like = self._seconds.get(pair) or [s for (m, _), times in self._seconds.items() if m == method for s in times]
-        known = like or [s for times in self._seconds.values() for s in times]
+        """Mean time of a cell: of the same method and scenario, else of the method, else of all so far, at as many steps."""
+        method, scenario = pair
+        if own := self._seconds.get(pair):
+            return sum(own) / len(own)
+        found = [
+            (m, s * self._steps[scenario] / self._steps[other])
+            for (m, other), times in self._seconds.items()
+            for s in times
+        ]
+        known = [s for m, s in found if m == method] or [s for _, s in found]
         return sum(known) / len(known)
 
     def headline(self) -> str:

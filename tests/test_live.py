@@ -42,6 +42,16 @@ def test_the_time_left_follows_what_was_seen(sweep):
     assert seen.headline() == "4/4 cells, 0 failed, 0:14 so far"
 
 
+def test_a_scenario_of_more_steps_is_expected_to_take_longer(mini, tmp_path):
+    content = {"*": {"steps": 6, "points": 2}, "mnist5k-10": {"steps": 30}}
+    plan = runner.make_plan(mini(scenarios=["two-moons-6", "mnist5k-10"], scenario=content), Store(tmp_path))
+    seen = live.Sweep(plan, workers=1)
+    seen._seconds = {("vat", "two-moons-6"): [6.0], ("supervised", "two-moons-6"): [1.0, 3.0]}
+    assert seen._cell_seconds(("supervised", "two-moons-6")) == pytest.approx(2)
+    assert seen._cell_seconds(("supervised", "mnist5k-10")) == pytest.approx(2 * 5)
+    assert seen._cell_seconds(("pi-model", "mnist5k-10")) == pytest.approx(10 / 3 * 5)  # not seen yet: as all
+
+
 def test_the_picture_has_a_line_for_each_running_job(sweep):
     seen, (first, second), _ = sweep
     seen.hear(Started(first))

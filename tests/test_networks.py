@@ -132,6 +132,8 @@ def test_a_frozen_model_passes_without_what_a_gradient_takes():
     assert stem.stride(0) == 1  # the images are in the innermost place
     network.requires_grad_()
     assert not frozen.suits(network.conv1, network.conv2, x)
+    with torch.no_grad():
+        assert frozen.suits(network.conv1, network.conv2, x)
     trained = network.stem(x)
     assert trained.requires_grad
     assert trained.stride(0) > 1

@@ -18,8 +18,10 @@ FEWEST = 32
 
 def suits(first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> bool:
     """Whether `convolved` may be taken and is faster."""
-    parameters = (first.weight, first.bias, second.weight, second.bias)
-    if x.device.type != "cpu" or any(given is None or given.requires_grad for given in (x, *parameters)):
+    if x.device.type != "cpu" or first.bias is None or second.bias is None:
+        return False
+    given = (x, first.weight, first.bias, second.weight, second.bias)
+    if torch.is_grad_enabled() and any(one.requires_grad for one in given):
         return False
     return len(x) >= FEWEST and x.shape[1] == 1 and filters(second, *_sides(first, x))
 
@@ -36,28 +38,31 @@ def convolved(first: nn.Conv2d, second: nn.Conv2d, x: Tensor, chunk: int) -> Ten
     """
     assert first.bias is not None, "`suits` says so"
     assert second.bias is not None, "`suits` says so"
+    side = first.kernel_size[0] + 1
+    beside = [F.pad(first.weight.permute(0, 2, 3, 1), (0, 0, *columns)) for columns in ((0, 1), (1, 0))]
+    weights = torch.stack(beside).view(1, 2 * first.out_channels, -1).expand(2, -1, -1)
     last = Filter(second.weight, second.bias, *_sides(first, x))
-    parts = [last(_pooled(part.permute(2, 3, 1, 0), first.weight, first.bias)) for part in x.split(chunk)]
+    parts = [last(_pooled(part.permute(2, 3, 1, 0), weights, first.bias, side)) for part in x.split(chunk)]
     return torch.cat(parts, dim=-1).permute(3, 2, 0, 1)
 
 
-def _pooled(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """relu(max_pool2d(conv2d(x, weight, bias), 2)) of images (height, width, channels, n): (h, w, out, n).
+def _pooled(images: Tensor, weights: Tensor, bias: Tensor, side: int) -> Tensor:
+    """The first layer, the pooling and the ReLU: images (height, width, channels, n) -> (h, w, out, n).
 
-    The four places that are pooled see a window that is larger by one than the kernel, both ways; all windows are the columns of
-    one matrix. The upper two places see all lines of a window but the last, the lower two all but the first.
+    The four places that are pooled see a window whose side is larger by one than the kernel's; all windows are the columns of one
+    matrix. The upper two places see all lines of a window but the last, the lower two all but the first.
+
+    Args:
+        weights: (2, 2 * out, (side - 1) * side * channels): the same for upper and lower places; of either, the left one's first,
+            then the right one's.
     """
-    out, channels, kernel, _ = weight.shape
-    line = (kernel + 1) * channels
-    windows = images.contiguous().unfold(0, kernel + 1, 2).unfold(1, kernel + 1, 2)  # (h, w, channels, n, down, right)
-    h, w, _, n = windows.shape[:4]
-    windows = windows.permute(4, 5, 2, 0, 1, 3).reshape((kernel + 1) * line, -1)
-    upper_and_lower = windows.unfold(0, kernel * line, line).mT  # (2, kernel * line, columns), without a copy
-    weight = weight.permute(0, 2, 3, 1)
-    left_and_right = torch.stack([F.pad(weight, (0, 0, *beside)) for beside in ((0, 1), (1, 0))]).view(2 * out, -1)
-    places = torch.bmm(left_and_right.expand(2, -1, -1), upper_and_lower)
-    pooled = places.view(4, out, -1).amax(0).view(out, h, w, n)
-    return (pooled.permute(1, 2, 0, 3).contiguous() + bias.unsqueeze(1)).relu()
+    windows = images.contiguous().unfold(0, side, 2).unfold(1, side, 2)  # (h, w, channels, n, side, side)
+    h, w, channels, n = windows.shape[:4]
+    lines = windows.permute(4, 5, 2, 0, 1, 3).reshape(side * side * channels, -1)
+    upper_and_lower = lines.unfold(0, weights.shape[-1], side * channels).mT  # without a copy
+    places = torch.bmm(weights, upper_and_lower).view(4, len(bias), -1)
+    pooled = places.amax(0).view(-1, h, w, n).permute(1, 2, 0, 3).contiguous()
+    return pooled.add_(bias.unsqueeze(1)).relu_()
 
 
 def _sides(first: nn.Conv2d, x: Tensor) -> tuple[int, int]:

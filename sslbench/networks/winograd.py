@@ -61,7 +61,7 @@ class Filter:
         values = _to_values(self._plane, images)
         products = torch.bmm(self._kernels, values.view(len(self._kernels), -1, n))
         results = _to_results(self._plane, products).view(*self._plane.results, -1, n)
-        return results + self._bias
+        return results.add_(self._bias)
 
 
 def _to_values(plane: _Plane, images: Tensor) -> Tensor:
