@@ -17,20 +17,27 @@ from sslbench.records import Record, Store, current
 
 PARTS = {"data": "setup_s", "training": "train_s", "evaluation": "eval_s"}
 """What the records have of each cell."""
-REST = "start, waiting, records, MLflow and report"
+REST = "all else"
+"""Start, waiting, records, MLflow, report; maps and boundaries; attempts that were lost."""
 
 
 def shares(records: list[Record], seconds: float, workers: int) -> dict[str, float]:
     """The share of each part in `workers` times `seconds`, and of the rest.
 
+    Args:
+        workers: as `--workers`, of which 0 is this process.
+
     Raises:
         ValueError: the cells alone took more, so that these are not the seconds of their run.
     """
-    whole = workers * seconds
-    found = {part: sum(r.timing.get(name) or 0.0 for r in records) / whole for part, name in PARTS.items()}
-    if (rest := 1 - sum(found.values())) < 0:
-        raise ValueError(f"the cells took {sum(found.values()) * whole:,.0f} s, more than {workers} × {seconds:,.0f} s")
-    return {**found, REST: rest}
+    whole = max(workers, 1) * seconds
+    found = {part: sum(r.timing.get(name) or 0.0 for r in records) for part, name in PARTS.items()}
+    if not 0 < sum(found.values()) <= whole:
+        raise ValueError(
+            f"the cells took {sum(found.values()):,.0f} s, which is no part of {workers} × {seconds:,.0f} s"
+        )
+    found[REST] = whole - sum(found.values())
+    return {part: taken / whole for part, taken in found.items()}
 
 
 def row(records: list[Record], seconds: float, workers: int) -> str:

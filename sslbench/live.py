@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from rich import box
@@ -37,8 +37,8 @@ class Sweep:
         self._begun: dict[Job, float] = {}
         self._resumed: dict[Job, Resumed] = {}
         self._waiting = Counter(_pair(p.cell) for p in plan.pending)
-        self._steps = {p.cell.scenario_name: p.cell.scenario.steps for p in plan.pending}
-        self._seconds: dict[tuple[str, str], list[float]] = {}
+        self._steps = {_pair(p.cell): _steps(p.cell) for p in plan.pending}
+        self._ended: dict[tuple[str, str], tuple[float, int]] = {}
         self.scores = Scores(plan)
         self._read: set[tuple[str, str]] = set()
 
@@ -70,8 +70,9 @@ class Sweep:
             spent = time.monotonic() - self._begun.pop(event.job)
             if resumed := self._resumed.pop(event.job, None):
                 spent *= resumed.total / (resumed.total - resumed.done)  # as if it had all been done now
-            cells = len(event.results)
-            self._seconds.setdefault(_pair(event.job.cells[0]), []).extend([spent / cells] * cells)
+            cells, pair = len(event.results), _pair(event.job.cells[0])
+            seconds, before = self._ended.get(pair, (0.0, 0))
+            self._ended[pair] = seconds + spent, before + cells
             self.done += cells
             self.failed += sum(r.record.status not in ("ok", "skipped") for r in event.results)
             self.scores.add(r.record for r in event.results)
@@ -82,30 +83,31 @@ class Sweep:
         first = self._resumed[job].done if job in self._resumed else 0
         if advanced is not None and advanced.done > first:
             return spent * (advanced.total - advanced.done) / (advanced.done - first)
-        if self._seconds:
+        if self._ended:
             return max(0.0, self._cell_seconds(_pair(job.cells[0])) * len(job.cells) - spent)
         return None
 
     def seconds_left(self) -> float | None:
         """What runs goes on as it went so far; what waits takes as long as its like did. None before the first end."""
-        if not self._seconds:
+        if not self._ended:
             return None
-        left = sum(count * self._cell_seconds(pair) for pair, count in self._waiting.items())
+        left = sum(count * self._cell_seconds(pair) for pair, count in self._waiting.items() if count)
         left += sum(self.job_seconds_left(job) or 0.0 for job in self.running)
         return left / self.workers
 
     def _cell_seconds(self, pair: tuple[str, str]) -> float:
-        """Mean time of a cell: of the same method and scenario, else of the method, else of all so far, at as many steps."""
-        method, scenario = pair
-        if own := self._seconds.get(pair):
-            return sum(own) / len(own)
-        found = [
-            (m, s * self._steps[scenario] / self._steps[other])
-            for (m, other), times in self._seconds.items()
-            for s in times
-        ]
-        known = [s for m, s in found if m == method] or [s for _, s in found]
-        return sum(known) / len(known)
+        """Mean time of a cell of the method on the scenario, else of the method by its steps of such a network, else of the method on
+        any, else of all."""
+        ended = dict(self._ended)  # which grows while the display asks
+        if pair in ended:
+            return _mean({pair: ended[pair]})
+        own = {other: found for other, found in ended.items() if other[0] == pair[0]}
+        (steps, network), alike = self._steps[pair], dict[tuple[str, str], tuple[float, int]]()
+        for other, (seconds, cells) in own.items():
+            taken, like = self._steps[other]
+            if like is network:
+                alike[other] = seconds * steps / taken, cells
+        return _mean(alike or own or ended)
 
     def headline(self) -> str:
         """`12/84 cells, 0 failed, about 3:10 left`."""
@@ -116,6 +118,18 @@ class Sweep:
 
 def _pair(cell: Cell) -> tuple[str, str]:
     return cell.method_name, cell.scenario_name
+
+
+def _steps(cell: Cell) -> tuple[int, object]:
+    """Steps of the training, and what they are steps of: a step of one network says nothing of another's."""
+    if cell.descends:
+        return cell.scenario.steps, type(cell.scenario).network
+    return 1, None
+
+
+def _mean(ended: Mapping[tuple[str, str], tuple[float, int]]) -> float:
+    """Seconds of a cell, of the seconds and the number of cells of some pairs."""
+    return sum(seconds for seconds, _ in ended.values()) / sum(cells for _, cells in ended.values())
 
 
 def clock(seconds: float) -> str:

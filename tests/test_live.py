@@ -42,14 +42,19 @@ def test_the_time_left_follows_what_was_seen(sweep):
     assert seen.headline() == "4/4 cells, 0 failed, 0:14 so far"
 
 
-def test_a_scenario_of_more_steps_is_expected_to_take_longer(mini, tmp_path):
-    content = {"*": {"steps": 6, "points": 2}, "mnist5k-10": {"steps": 30}}
-    plan = runner.make_plan(mini(scenarios=["two-moons-6", "mnist5k-10"], scenario=content), Store(tmp_path))
+def test_what_was_not_seen_yet_is_expected_to_take_as_long_as_its_like(mini, tmp_path):
+    """As long for each step where the network is alike, and not where it is another."""
+    scenarios, steps = ["mnist5k-10", "mnist5k-1000-no7", "two-moons-6"], {"steps": 6, "points": 2}
+    content = {"*": steps, "mnist5k-1000-no7": {"steps": 30}, "two-moons-6": {"steps": 6000}}
+    methods = ["supervised", "vat", "label-spreading"]
+    plan = runner.make_plan(mini(scenarios=scenarios, methods=methods, scenario=content), Store(tmp_path))
     seen = live.Sweep(plan, workers=1)
-    seen._seconds = {("vat", "two-moons-6"): [6.0], ("supervised", "two-moons-6"): [1.0, 3.0]}
+    seen._ended = {("supervised", "mnist5k-10"): (4.0, 2), ("label-spreading", "mnist5k-10"): (1.0, 1)}
+    assert seen._cell_seconds(("supervised", "mnist5k-10")) == pytest.approx(2)
+    assert seen._cell_seconds(("supervised", "mnist5k-1000-no7")) == pytest.approx(2 * 5)
     assert seen._cell_seconds(("supervised", "two-moons-6")) == pytest.approx(2)
-    assert seen._cell_seconds(("supervised", "mnist5k-10")) == pytest.approx(2 * 5)
-    assert seen._cell_seconds(("pi-model", "mnist5k-10")) == pytest.approx(10 / 3 * 5)  # not seen yet: as all
+    assert seen._cell_seconds(("label-spreading", "mnist5k-1000-no7")) == pytest.approx(1)
+    assert seen._cell_seconds(("vat", "mnist5k-10")) == pytest.approx(5 / 3)  # of a method not seen yet: as all
 
 
 def test_the_picture_has_a_line_for_each_running_job(sweep):

@@ -17,7 +17,7 @@ FEWEST = 32
 
 
 def suits(first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> bool:
-    """Whether `convolved` may be taken and is faster."""
+    """Whether `convolved` may be taken and is faster: of more than one channel it was not tried."""
     if x.device.type != "cpu" or first.bias is None or second.bias is None:
         return False
     given = (x, first.weight, first.bias, second.weight, second.bias)
@@ -28,6 +28,8 @@ def suits(first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> bool:
 
 def convolved(first: nn.Conv2d, second: nn.Conv2d, x: Tensor, chunk: int) -> Tensor:
     """second(relu(max_pool2d(first(x), 2))), of layers of stride 1 and without padding.
+
+    The first layer's kernel is square, the second's 5 x 5.
 
     Args:
         x: (n, channels, height, width).

@@ -33,9 +33,7 @@ def filtered(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     plane = _plane(height, width, x.dtype)
     kernels = _kernel_values(plane.down.tiles, weight.permute(2, 3, 1, 0))
     values = _to_values(plane, x.permute(2, 3, 0, 1))
-    products = torch.bmm(
-        values.view(len(kernels), -1, channels), kernels
-    )  # the tiles across and the images are the rows
+    products = torch.bmm(values.view(len(kernels), -1, channels), kernels)  # its rows are tiles across, and images
     results = _to_results(plane, products).view(*plane.results, n, len(bias))
     return (results + bias).permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)  # channels_last
 

@@ -117,7 +117,7 @@ def png(drawn: Figure) -> bytes:
 def few_colours(picture: Image.Image) -> Image.Image:
     """The picture (RGB) in 256 colours: those of the methods, which must stay what they are, and the rest chosen for it.
 
-    A quarter of its pixels have the same colours, and they are chosen in a quarter of the time.
+    Chosen from a quarter of its pixels, which show nearly all of its colours.
     """
     pinned = [round(255 * part) for look in (*KNOWN.values(), *FURTHER) for part in mpl.colors.to_rgb(look.colour)]
     rest = 256 - len(pinned) // 3

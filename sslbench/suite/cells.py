@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sslbench.engine import Precision, obstacle
+from sslbench.engine import Precision, descends, obstacle
 from sslbench.records import SCHEMA
 from sslbench.rng import Rng
 from sslbench.scenarios.base import Scenario
@@ -44,6 +44,11 @@ class Cell:
     def obstacle(self) -> str | None:
         """Why the method cannot run on the scenario, if it cannot."""
         return obstacle(self.method, self.scenario)
+
+    @property
+    def descends(self) -> bool:
+        """Whether the engine trains it, a step at a time, and not the method itself."""
+        return descends(self.method, self.scenario)
 
     @property
     def rng(self) -> Rng:

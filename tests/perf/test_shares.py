@@ -21,5 +21,5 @@ def test_the_parts_are_those_of_the_records_and_add_up(tmp_path, monkeypatch, ca
 
 
 def test_seconds_that_cannot_be_those_of_the_run_are_refused():
-    with pytest.raises(ValueError, match="more than 1 × 10 s"):
+    with pytest.raises(ValueError, match="no part of 1 × 10 s"):
         shares.shares([factory.record()], seconds=10, workers=1)

@@ -16,7 +16,7 @@ from sslbench.records import Record
 from sslbench.report import canvas, plots
 from sslbench.report.evidence import Ranking, weigh
 from sslbench.report.palette import FURTHER, KNOWN, looks
-from sslbench.report.plots import boundary, curves, ranks
+from sslbench.report.plots import boundary, classes, curves, pseudo_labels, ranks
 from sslbench.report.tables import compare, frame
 from sslbench.stats import critical_difference, mean_interval
 from tests.report.factory import lost, record, whole
@@ -106,6 +106,33 @@ def test_a_class_without_a_recall_is_drawn_as_a_gap() -> None:
     made = record("vat", "mnist5k-1000-no7", metrics={"accuracy": {"final": 0.9}, "per_class_accuracy": recalls})
     with canvas.style():
         assert canvas.png(drawn([(made, {})])["recall-mnist5k-1000-no7"].figure())
+
+
+def test_pseudo_labels_over_training_of_methods_that_were_looked_at_less_often() -> None:
+    """What all rows have in common is written once; each line begins where its method was looked at first."""
+    rng = np.random.default_rng(0)
+    points = {"often": 10, "seldom": 6, "once": 1}
+    counts = {method: rng.integers(1, 9, (times, 4, 4)) for method, times in points.items()}
+    with canvas.style():
+        drawn = pseudo_labels.destinations_figure(counts, list("abcd"), [2])
+        canvas.settle(drawn)
+    panels = np.array(drawn.axes, dtype=object).reshape(3, -1)
+    titles = [[axes.get_title() for axes in row[:-1]] for row in panels]
+    assert [row[0] for row in titles] == [f"after {share} of training" for share in ("10%", "17%", "100%")]
+    assert [bool(row[-1].get_title()) for row in panels] == [True, False, False]
+    assert [[bool(axes.get_xticks().size) for axes in row[:-1]] for row in panels] == [[False] * 4] * 2 + [[True] * 4]
+    assert [[bool(axes.get_yticks().size) for axes in row[:-1]] for row in panels] == [[True] + [False] * 3] * 3
+    begins = [row[-1].collections[0].get_paths()[0].vertices[:, 0].min() for row in panels]
+    assert begins == pytest.approx([10, 100 / 6, 10])
+    assert {row[-1].get_xlim() for row in panels} == {(10, 100)}
+
+
+def test_confusion_matrices_name_the_classes_at_the_left_and_below() -> None:
+    cells = whole(1, tuple(KNOWN)[:6], points=2, scenarios=["mnist5k-1000-no7"])
+    with canvas.style():
+        drawn = classes.confusion_figure([r for r, _ in cells])
+    named = [(bool(axes.get_yticks().size), bool(axes.get_xticks().size)) for axes in drawn.axes[:6]]
+    assert named == [(True, False), (False, False), (False, True), (False, True), (True, True), (False, True)]
 
 
 def test_curves_with_undefined_steps_are_drawn_without_them() -> None:

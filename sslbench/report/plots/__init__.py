@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from sslbench.records import Record
 from sslbench.report.canvas import Arrays, Plot
@@ -17,7 +18,8 @@ def draw(records: Sequence[Record], comparison: Comparison, evidence: Evidence, 
     cells = frame(records)
     found = looks(comparison.methods)
     style = {method: found[method] for method in comparison.methods}
-    done = sorted((r for r in records if r.status == "ok"), key=lambda r: comparison.methods.index(r.method["name"]))
+    order = {pair: place for place, pair in enumerate(product(comparison.scenarios, comparison.methods))}
+    done = sorted((r for r in records if r.status == "ok"), key=lambda r: order[r.scenario["name"], r.method["name"]])
     if evidence.ranking is not None:
         yield ranks.plot(evidence.ranking, style)
     yield from labels.draw(cells, comparison, evidence, style)

@@ -77,14 +77,18 @@ def destinations_figure(counts: Mapping[str, Ints], names: Sequence[str], missin
 
 
 def _shares(axes: Axes, counts: Ints, names: Sequence[str], begin: float) -> None:
-    """Stacked shares over training, from `begin` percent of it, of the classes that at least one in thirty is taken for; the
-    rest in grey."""
+    """Stacked shares over training of the classes that at least one in thirty is taken for; the rest in grey.
+
+    Args:
+        begin: percent of training at which the axis begins.
+    """
+    first = 100 / len(counts)
     if len(counts) == 1:  # a method that is fitted once: the same throughout
-        counts = counts.repeat(2, axis=0)
+        first, counts = begin, counts.repeat(2, axis=0)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (points, classes)
     shown = [c for c in np.argsort(-shares.mean(axis=0)) if shares[:, c].max() >= 100 / 30]
     rest = 100 - shares[:, shown].sum(axis=1)
-    x = np.linspace(begin, 100, len(shares))
+    x = np.linspace(first, 100, len(shares))
     colours = [*(class_colours(len(names))[c] for c in shown), "#cccccc"]
     labels = [*(names[c] for c in shown), "others"]
     axes.stackplot(x, *(shares[:, c] for c in shown), rest, colors=colours, labels=labels, lw=0)
