@@ -96,8 +96,8 @@ class Sweep:
         return left / self.workers
 
     def _cell_seconds(self, pair: tuple[str, str]) -> float:
-        """Mean time of a cell of the method on the scenario, else of the method by its steps of such a network, else of the method on
-        any, else of all."""
+        """Mean time of a cell: of the method on the scenario, else of the method by its steps of such a network, else of the
+        method, else of all."""
         ended = dict(self._ended)  # which grows while the display asks
         if pair in ended:
             return _mean({pair: ended[pair]})
