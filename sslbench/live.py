@@ -102,11 +102,12 @@ class Sweep:
         if pair in ended:
             return _mean({pair: ended[pair]})
         own = {other: found for other, found in ended.items() if other[0] == pair[0]}
-        (steps, network), alike = self._steps[pair], dict[tuple[str, str], tuple[float, int]]()
-        for other, (seconds, cells) in own.items():
-            taken, like = self._steps[other]
-            if like is network:
-                alike[other] = seconds * steps / taken, cells
+        steps, network = self._steps[pair]
+        alike = {
+            other: (seconds * steps / self._steps[other][0], cells)
+            for other, (seconds, cells) in own.items()
+            if self._steps[other][1] is network
+        }
         return _mean(alike or own or ended)
 
     def headline(self) -> str:
